@@ -1,0 +1,67 @@
+# Every target makes what it needs first. `make` alone prints what there is.
+
+.DEFAULT_GOAL := help
+.PHONY: help up test lint format types check-types tests bench bench-large openapi locks \
+	runtime dev clean-state clean
+
+BIN := .venv/bin
+# Tests share the machine with the database they test; two workers suit two cores.
+WORKERS ?= 2
+# Arguments for the program that a target runs: make up ARGS="--port 8080"
+ARGS ?=
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+up: runtime ## Start PostgreSQL and the payment service here; Ctrl-C stops both, the data stays
+	@exec $(BIN)/evertill up $(ARGS)
+
+test: lint types tests ## Run everything that CI runs: linters, types and all tests
+
+lint: dev ## Check style and formatting
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: dev ## Repair formatting and what the linter can repair by itself
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+types: dev ## Check the types, strictly
+	@$(BIN)/mypy
+
+tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quickstart -k port"
+	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-large: runtime ## Measure it again at 1 million and at 10 million existing payments
+	@$(BIN)/python -m benchmarks --large $(ARGS)
+
+openapi: runtime ## Write the OpenAPI document anew from the typed models
+	@$(BIN)/evertill openapi --write
+
+locks: ## Resolve the requirements anew into the hashed locks (needs uv)
+	@cd requirements && for name in runtime dev; do \
+		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
+			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; done
+
+clean-state: ## Delete the local database and everything else under .evertill (asks first)
+	@for pid in .evertill/*/postmaster.pid; do if [ -e "$$pid" ]; then \
+		echo 'Stop `make up` first; if it was killed, start it once more and stop it.'; \
+		exit 1; fi; done
+	@if [ "$(YES)" != 1 ]; then \
+		printf 'This deletes every payment in .evertill. Type yes to go on: '; \
+		read answer; [ "$$answer" = yes ] || { echo 'Nothing was deleted.'; exit 1; }; fi; \
+		rm -rf .evertill
+
+clean: ## Delete the environment and the caches; the payments stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runtime:
+	@sh scripts/bootstrap runtime
+
+dev:
+	@sh scripts/bootstrap dev

@@ -1,0 +1,1 @@
+"""The HTTP service: one process of the ECS container, from the socket down to the rooms below."""

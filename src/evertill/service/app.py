@@ -1,0 +1,211 @@
+"""The composition root: makes the parts of one worker process, joins them, starts and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+from psycopg_pool import PoolTimeout, TooManyRequests
+
+from evertill.domain.errors import (
+    EvertillError,
+    InternalError,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+)
+from evertill.service import docs, logs, metrics
+from evertill.service.auth import Authenticator, Caller
+from evertill.service.exchange import Exchange, Response
+from evertill.service.health import Probe
+from evertill.service.http import Server
+from evertill.service.jobs import run_expiry, run_settlement
+from evertill.service.models import Health, Readiness
+from evertill.service.moves import Moves
+from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
+from evertill.service.resources import Resources
+from evertill.service.routes import ROUTES, Route, Router
+from evertill.service.settings import Settings
+from evertill.storage.committer import Committer
+from evertill.storage.database import pool
+
+TASKS_MAX: Final = 512
+DRAIN_TIMEOUT_S: Final = 10.0
+GAUGE_INTERVAL_S: Final = 1.0
+SHARDS: Final = 64
+
+_HEALTHY: Final = Response(200, msgspec.json.encode(Health()))
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[..., Awaitable[Response] | Response | None]
+
+
+class App:
+    """One worker process of the service."""
+
+    def __init__(self, settings: Settings, stream: logs.LogStream, worker: int = 0) -> None:
+        """Put the parts together; nothing is started, and the database is not needed yet."""
+        shard = worker % SHARDS
+        self._stream = stream
+        self._loop = asyncio.get_running_loop()
+        self._pool = pool(settings.database_url)
+        self._committer = Committer(settings.database_url, shard, metrics.observe_commit)
+        self._authenticator = Authenticator(self._pool, settings.workers)
+        self._probe = Probe(self._pool)
+        self._router = Router()
+        self._shard = shard
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._background: list[asyncio.Task[Any]] = []
+        parts = (
+            Payments(self._committer),
+            Resources(self._pool),
+            Moves(self._pool, shard),
+            self,
+            docs,
+        )
+        self._handlers = {route.handler: _find_handler(parts, route) for route in ROUTES}
+        self.server = Server(self._handle, self._log_reply)
+
+    async def start(self) -> None:
+        """Start what runs beside the requests."""
+        await self._pool.open(wait=False)
+        for job in (
+            self._committer.run(),
+            self._authenticator.refresh(),
+            self._probe.run(),
+            run_expiry(self._pool, self._shard),
+            run_settlement(self._pool),
+            self.server.sweep(),
+            self._stream.run(),
+            self._gauge(),
+        ):
+            self._background.append(self._loop.create_task(job))
+
+    async def stop(self) -> None:
+        """Drain: answer what was received, commit what is queued, then end everything."""
+        await self.server.drain(DRAIN_TIMEOUT_S)
+        self._committer.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._background[0], DRAIN_TIMEOUT_S)
+        for task in [*self._tasks, *self._background]:
+            task.cancel()
+        await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
+        await self._pool.close()
+        self._stream.flush()
+
+    # handlers that need none of the other rooms
+
+    def health(self, _exchange: Exchange) -> Response:
+        """Say that the process answers."""
+        return _HEALTHY
+
+    def ready(self, _exchange: Exchange) -> Response:
+        """Say whether this region can take a payment now."""
+        reason = self._probe.reason()
+        headers = () if reason is None else (("retry-after", "2"),)
+        body = msgspec.json.encode(Readiness(ready=reason is None, reason=reason))
+        return Response(200 if reason is None else 503, body, headers=headers)
+
+    def metrics(self, _exchange: Exchange) -> Response:
+        """Return the figures of all workers."""
+        return Response(200, metrics.scrape(), metrics.MEDIA_TYPE)
+
+    # dispatch
+
+    def _handle(self, exchange: Exchange) -> None:
+        try:
+            route, variable = self._router.find(exchange.method, exchange.path)
+            exchange.route = route.path
+            arguments = () if variable is None else (variable,)
+            if route.scope is None:
+                self._call(route, exchange, *arguments)
+                return
+            caller = self._authenticator.cached(exchange.header(b"authorization"))
+            if isinstance(caller, Caller):
+                caller.check_scope(route.scope)
+                self._call(route, exchange, caller, *arguments)
+            else:
+                self._spawn(exchange, self._look_up(route, exchange, caller, arguments))
+        except EvertillError as error:
+            exchange.fail(error)
+        except Exception:
+            log.exception("a handler failed")
+            exchange.fail(InternalError())
+
+    def _call(self, route: Route, exchange: Exchange, *arguments: object) -> None:
+        answer = self._handlers[route.handler](exchange, *arguments)
+        if isinstance(answer, Response):
+            exchange.reply(answer)
+        elif answer is not None:
+            self._spawn(exchange, answer)
+
+    async def _look_up(
+        self, route: Route, exchange: Exchange, key_digest: bytes, arguments: tuple[str, ...]
+    ) -> None:
+        caller = await self._authenticator.look_up(key_digest)
+        caller.check_scope(route.scope or "admin")
+        answer = self._handlers[route.handler](exchange, caller, *arguments)
+        if isinstance(answer, Awaitable):
+            exchange.reply(await answer)
+
+    def _spawn(self, exchange: Exchange, answer: Awaitable[Response | None]) -> None:
+        if len(self._tasks) >= TASKS_MAX:
+            if isinstance(answer, Coroutine):
+                answer.close()
+            raise Overloaded
+        task = self._loop.create_task(self._run(exchange, answer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, exchange: Exchange, answer: Awaitable[Response | None]) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                response = await answer
+            if response is not None:
+                exchange.reply(response)
+        except EvertillError as error:
+            exchange.fail(error)
+        except TimeoutError:
+            reads_only = exchange.method in {"GET", "HEAD"}
+            exchange.fail(Unavailable() if reads_only else OutcomeUnknown())
+        except PoolTimeout:
+            exchange.fail(Unavailable())
+        except TooManyRequests:
+            exchange.fail(Overloaded())
+        except Exception:
+            log.exception("a handler failed")
+            exchange.fail(InternalError())
+
+    def _log_reply(self, exchange: Exchange, response: Response) -> None:
+        seconds = self._loop.time() - exchange.started_s
+        route = exchange.route or "none"
+        metrics.observe_request(route, exchange.method, response.status, seconds)
+        self._stream.write(
+            logs.access_entry(
+                request_id=exchange.request_id,
+                payment_id=exchange.payment_id.hex(),
+                method=exchange.method,
+                route=route,
+                status=int(response.status),
+                ms=round(seconds * 1000, 2),
+            )
+        )
+
+    async def _gauge(self) -> None:
+        while True:
+            metrics.QUEUED.set(self._committer.queued)
+            metrics.CONNECTIONS.set(len(self.server.connections))
+            await asyncio.sleep(GAUGE_INTERVAL_S)
+
+
+def _find_handler(parts: tuple[object, ...], route: Route) -> Handler:
+    for part in parts:
+        handler: Handler | None = getattr(part, route.handler, None)
+        if handler is not None:
+            return handler
+    raise LookupError(route.handler)

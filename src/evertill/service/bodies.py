@@ -1,0 +1,70 @@
+"""From a body's bytes to a typed request, or to the error that says what is wrong with it.
+
+msgspec checks types and limits. Two things it does not: a JSON object that names a member twice
+(RFC 8259 leaves its meaning open, so it has none here), and text that holds a card number.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from evertill.domain.cards import holds_card_number
+from evertill.domain.errors import CardNumberRefused, InvalidRequest, MalformedRequest
+from evertill.domain.money import exponent
+from evertill.service.models import NewPayment, NewValidation
+
+_encoder: Final = msgspec.json.Encoder()
+
+T = TypeVar("T")
+
+
+def read_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Return the typed body.
+
+    Raise MalformedRequest for what is no JSON and InvalidRequest for JSON that is no such request.
+    """
+    try:
+        value = decoder.decode(body)
+    except msgspec.ValidationError as failure:
+        raise _invalid(failure) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        message = f"The body is not valid JSON: {failure}."
+        raise MalformedRequest(message) from None
+    # Every member of the value written anew is in the body as well. Only where the body has more
+    # colons, or escapes that could hide one, can a member stand there twice.
+    if body.count(b":") != _encoder.encode(value).count(b":") or b"\\" in body:
+        json.loads(body, object_pairs_hook=_unique)
+    return value
+
+
+def check_payment(request: NewPayment | NewValidation) -> None:
+    """Raise UnknownCurrency, or CardNumberRefused for a card number in any free text."""
+    exponent(request.currency)
+    check_text("source", request.source)
+    check_text("reference", request.reference)
+    if isinstance(request, NewPayment):
+        check_text("description", request.description)
+
+
+def check_text(field: str, text: str | None) -> None:
+    """Raise CardNumberRefused, which never echoes it, when `text` holds a card number."""
+    if text is not None and holds_card_number(text):
+        message = f"{field} holds what looks like a card number. Send a token of the card instead."
+        raise CardNumberRefused(message, field=field)
+
+
+def _invalid(failure: msgspec.ValidationError) -> InvalidRequest:
+    """Return the error that names the field which msgspec refused."""
+    message, _, path = str(failure).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".") or None
+    return InvalidRequest(f"{message}.", field=field)
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise MalformedRequest("The body names a member of an object twice.")
+    return found

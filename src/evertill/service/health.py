@@ -1,0 +1,58 @@
+"""Whether this region can take a payment now, known without asking the database per call.
+
+A probe asks every second; `/ready` reads what it last learned. What it learned goes stale, so a
+probe that hangs is an answer too. `/health` is not here: it says only that the process answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from evertill.service import metrics
+from evertill.storage.statements import STATEMENTS
+
+PROBE_INTERVAL_S: Final = 1.0
+PROBE_TIMEOUT_S: Final = 2.0
+STALE_AFTER_S: Final = 5.0
+
+
+class Probe:
+    """What is known about the database, and since when."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        """Ask through `pool`."""
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._reason: str | None = "The database has not been asked yet."
+        self._asked_s = self._loop.time()
+
+    def reason(self) -> str | None:
+        """Return why this region cannot take a payment, or None when it can."""
+        if self._loop.time() - self._asked_s > STALE_AFTER_S:
+            return "The database does not answer."
+        return self._reason
+
+    async def run(self) -> None:
+        """Ask again and again."""
+        while True:
+            self._reason = await self._ask()
+            self._asked_s = self._loop.time()
+            metrics.READY.set(self._reason is None)
+            metrics.POOL_SIZE.set(self._pool.get_stats().get("pool_size", 0))
+            metrics.POOL_WAITING.set(self._pool.get_stats().get("requests_waiting", 0))
+            await asyncio.sleep(PROBE_INTERVAL_S)
+
+    async def _ask(self) -> str | None:
+        try:
+            async with (
+                asyncio.timeout(PROBE_TIMEOUT_S),
+                self._pool.connection() as connection,
+            ):
+                row = await (await connection.execute(STATEMENTS["probe"])).fetchone()
+        except (TimeoutError, psycopg.Error, PoolTimeout, TooManyRequests):
+            return "The database cannot be reached."
+        return None if row == (True,) else "The database takes no writes: this is a standby."

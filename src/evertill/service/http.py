@@ -1,0 +1,308 @@
+"""HTTP/1.1 between a socket and an Exchange, on httptools and uvloop.
+
+The parser and the event loop are the ones uvicorn uses; what is left to do is small, and doing it
+here buys three things: less than half of the processor time per request of the servers that were
+measured (docs/decisions/0002-http-server.md), bodies and headers that are bounded in size and time
+before anything is decoded, and a drain that knows every request.
+
+One request of a connection is at work at a time, so answers keep their order; further ones that a
+client sends ahead wait, and reading stops when too many do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from http import HTTPStatus
+from time import gmtime, strftime, time
+from typing import Final, cast
+
+import httptools
+
+from evertill.domain.errors import (
+    BodyTooLarge,
+    EvertillError,
+    MalformedRequest,
+    Overloaded,
+    RequestTimeout,
+)
+from evertill.service.exchange import Exchange, Response
+
+BODY_SIZE_MAX: Final = 1 << 20
+HEADERS_SIZE_MAX: Final = 16 << 10
+HEADERS_MAX: Final = 64
+URL_LENGTH_MAX: Final = 2_048
+PIPELINED_MAX: Final = 16
+CONNECTIONS_MAX: Final = 2_048
+RECEIVE_TIMEOUT_S: Final = 10.0
+# Longer than the load balancer's idle timeout of 60 s, so that it is never we who close first.
+KEEP_ALIVE_S: Final = 75.0
+SWEEP_INTERVAL_S: Final = 1.0
+
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
+}
+
+
+class Server:
+    """All connections of one process: how many there may be, and how they end."""
+
+    def __init__(
+        self, handle: Callable[[Exchange], None], on_reply: Callable[[Exchange, Response], None]
+    ) -> None:
+        """Give complete requests to `handle` and tell `on_reply` of every answer."""
+        self.handle = handle
+        self.on_reply = on_reply
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._date = (0, "")
+
+    def connection(self) -> Connection:
+        """Make the protocol for a new connection."""
+        return Connection(self)
+
+    def date(self) -> str:
+        """Return the Date header's value (RFC 9110, section 6.6.1), made once a second."""
+        now_s = int(time())
+        if now_s != self._date[0]:
+            self._date = (now_s, strftime("%a, %d %b %Y %H:%M:%S GMT", gmtime(now_s)))
+        return self._date[1]
+
+    async def sweep(self) -> None:
+        """Cut off connections that are slow to send or have been idle too long."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            now_s = asyncio.get_running_loop().time()
+            for connection in list(self.connections):
+                connection.check_time(now_s)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Answer what was received, close idle connections, and wait until all are gone."""
+        self.draining = True
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + timeout_s
+        while self.connections and loop.time() < deadline_s:
+            for connection in list(self.connections):
+                connection.close_if_idle()
+            await asyncio.sleep(0.01)
+        for connection in list(self.connections):
+            connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_body",
+        "_busy",
+        "_chunks",
+        "_headers",
+        "_headers_size",
+        "_loop",
+        "_parser",
+        "_receiving_since_s",
+        "_refused",
+        "_server",
+        "_since_s",
+        "_transport",
+        "_url",
+        "_waiting",
+        "_writable",
+    )
+
+    def __init__(self, server: Server) -> None:
+        """Belong to `server`."""
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[tuple[Exchange, bool]] = deque()
+        self._busy = False
+        self._refused = False
+        self._writable = True
+        self._receiving_since_s: float | None = None
+        self._since_s = self._loop.time()
+        self._start_message()
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection, or turn it away when there are too many."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.connections.add(self)
+        if len(self._server.connections) > CONNECTIONS_MAX:
+            self._refuse(Overloaded())
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Forget the connection; payments already at work go on to their commit."""
+        self._server.connections.discard(self)
+        self._waiting.clear()
+        self._refused = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come in."""
+        if self._refused:
+            return
+        if self._receiving_since_s is None:
+            self._receiving_since_s = self._loop.time()
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(MalformedRequest("Protocol upgrades are not supported."))
+        except httptools.HttpParserCallbackError as failure:
+            cause = failure.__context__
+            self._refuse(cause if isinstance(cause, EvertillError) else MalformedRequest())
+        except httptools.HttpParserError:
+            self._refuse(MalformedRequest("This is not an HTTP/1.1 request."))
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read its answers."""
+        self._writable = False
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on once it does."""
+        self._writable = True
+        self._transport.resume_reading()
+
+    # httptools' callbacks
+
+    def on_url(self, url: bytes) -> None:
+        """Collect the request target; it may come in parts."""
+        self._url += url
+        if len(self._url) > URL_LENGTH_MAX:
+            raise MalformedRequest("The URL is too long.")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header, within bounds."""
+        self._headers_size += len(name) + len(value)
+        if self._headers_size > HEADERS_SIZE_MAX or len(self._headers) >= HEADERS_MAX:
+            raise MalformedRequest("The headers are too large.")
+        name = name.lower()
+        if name in self._headers and name in _SINGLE:
+            raise MalformedRequest(f"The header {name.decode('ascii', 'replace')} came twice.")
+        self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        """Refuse a body that is too large before it is sent."""
+        length = self._headers.get(b"content-length", b"0")
+        if len(length) > len(str(BODY_SIZE_MAX)) or int(length) > BODY_SIZE_MAX:
+            raise BodyTooLarge
+        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """Collect the body; a chunked one states no length, so it is counted."""
+        self._body += body
+        if len(self._body) > BODY_SIZE_MAX:
+            raise BodyTooLarge
+
+    def on_message_complete(self) -> None:
+        """Hand the request on, or let it wait for the one before it."""
+        if self._refused:
+            return
+        url = bytes(self._url)
+        try:
+            path, _, query = url.decode("ascii").partition("?")
+        except UnicodeDecodeError:
+            raise MalformedRequest("The URL must be ASCII.") from None
+        method = self._parser.get_method().decode("ascii", "replace")
+        exchange = Exchange(
+            method=method,
+            path=path,
+            query=query,
+            headers=self._headers,
+            body=self._body,
+            started_s=self._loop.time(),
+            send=self._send,
+        )
+        keep = self._parser.should_keep_alive()
+        self._start_message()
+        self._waiting.append((exchange, keep))
+        if len(self._waiting) > PIPELINED_MAX:
+            raise MalformedRequest("Too many requests were sent ahead of their answers.")
+        self._next()
+
+    # the rest
+
+    def check_time(self, now_s: float) -> None:
+        """Cut off a request that arrives too slowly and a connection that idles too long."""
+        since_s = self._receiving_since_s
+        if since_s is not None and now_s - since_s > RECEIVE_TIMEOUT_S and not self._busy:
+            self._refuse(RequestTimeout())
+        elif not self._busy and now_s - self._since_s > KEEP_ALIVE_S:
+            self._transport.close()
+        elif not self._writable and now_s - self._since_s > RECEIVE_TIMEOUT_S:
+            self.abort()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is at work or being received."""
+        if not self._busy and not self._waiting and self._receiving_since_s is None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def _start_message(self) -> None:
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._headers_size = 0
+        self._body = b""
+        self._receiving_since_s = None
+
+    def _next(self) -> None:
+        if not self._busy and self._waiting:
+            self._busy = True
+            self._server.handle(self._waiting[0][0])
+
+    def _send(self, exchange: Exchange, response: Response) -> None:
+        self._server.on_reply(exchange, response)
+        if not self._waiting or self._waiting[0][0] is not exchange:
+            return
+        keep = self._waiting.popleft()[1] and not self._server.draining
+        self._write(exchange, response, keep=keep)
+        self._busy = False
+        self._since_s = self._loop.time()
+        if not keep:
+            self._refused = True
+            self._transport.close()
+        elif self._waiting:
+            self._loop.call_soon(self._next)
+
+    def _write(self, exchange: Exchange, response: Response, *, keep: bool) -> None:
+        head = (
+            f"{_STATUS_LINES[response.status]}date: {self._server.date()}\r\n"
+            f"content-type: {response.media_type}\r\ncontent-length: {len(response.body)}\r\n"
+            f"x-request-id: {exchange.request_id}\r\n"
+        )
+        for name, value in response.headers:
+            head += f"{name}: {value}\r\n"
+        head += "\r\n" if keep else "connection: close\r\n\r\n"
+        body = b"" if exchange.method == "HEAD" else response.body
+        self._transport.write(head.encode() + body)
+
+    def _refuse(self, error: EvertillError) -> None:
+        """Answer a request that cannot be read whole, and close."""
+        self._refused = True
+        if self._busy:
+            # An answer is still owed to an earlier request; this one gets none.
+            return
+        exchange = Exchange(
+            method="",
+            path="",
+            query="",
+            headers={},
+            body=b"",
+            started_s=self._loop.time(),
+            send=self._send,
+        )
+        self._waiting.clear()
+        self._waiting.append((exchange, False))
+        exchange.fail(error)
+
+
+# Headers whose meaning would depend on which copy is read.
+_SINGLE: Final = frozenset(
+    {b"authorization", b"idempotency-key", b"content-length", b"content-type"}
+)

@@ -1,0 +1,98 @@
+"""Structured logs: one JSON object a line on standard error.
+
+Lines are gathered and written a few times a second, because a write per payment would cost as much
+as the payment. What may hold a secret is never given to a log; what slips through is redacted here:
+bearer keys, and digits that could be a card number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from evertill.domain.cards import redact
+
+FLUSH_INTERVAL_S: Final = 0.1
+BUFFER_SIZE_MAX: Final = 1 << 20
+
+_SECRET: Final = re.compile(r"\bsk_[\w-]+|(?i:bearer\s+)\S+|\btok_[\w-]+")
+_encoder: Final = msgspec.json.Encoder()
+
+
+class LogStream:
+    """A buffer of lines on their way to a file descriptor."""
+
+    def __init__(self, descriptor: int = 2) -> None:
+        """Write to `descriptor`."""
+        self._descriptor = descriptor
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def write(self, entry: dict[str, object]) -> None:
+        """Add one entry; the stream flushes itself when it grows large."""
+        line = _encoder.encode(entry)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > BUFFER_SIZE_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write out what was gathered."""
+        lines, self._lines, self._size = self._lines, [], 0
+        if lines:
+            with open(self._descriptor, "wb", closefd=False) as file:
+                file.write(b"\n".join(lines) + b"\n")
+
+    async def run(self) -> None:
+        """Flush again and again."""
+        while True:
+            await asyncio.sleep(FLUSH_INTERVAL_S)
+            self.flush()
+
+
+class JsonHandler(logging.Handler):
+    """Sends what library code and our own modules log to the stream."""
+
+    def __init__(self, stream: LogStream) -> None:
+        """Write to `stream`."""
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; a cause is told by its type and redacted text, without a traceback."""
+        entry: dict[str, object] = {
+            "at": now(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": scrub(record.getMessage()),
+        }
+        if record.exc_info and record.exc_info[1]:
+            cause = record.exc_info[1]
+            entry["cause"] = f"{type(cause).__name__}: {scrub(str(cause))}"
+        self._stream.write(entry)
+
+
+def configure(stream: LogStream) -> None:
+    """Send all logging of this process to `stream`."""
+    logging.basicConfig(level=logging.INFO, handlers=[JsonHandler(stream)], force=True)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+
+
+def now() -> str:
+    """Return the time as logs write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def scrub(text: str) -> str:
+    """Replace keys, tokens and long digit strings."""
+    return redact(_SECRET.sub("[redacted]", text))
+
+
+def access_entry(**fields: object) -> dict[str, object]:
+    """Return the entry for one answered request."""
+    return {"at": now(), "level": "info", "message": "request", **fields}

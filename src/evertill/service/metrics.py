@@ -1,0 +1,84 @@
+"""What Prometheus scrapes: rates, latencies, batch sizes, the pool and the queue.
+
+Workers are processes, so the client library keeps each one's figures in files of a common folder
+(its multiprocess mode), and any of them can answer for all.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2, 5)
+BATCH_SIZE_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+REQUESTS: Final = Counter(
+    "evertill_http_requests", "Requests answered.", ["route", "method", "status"]
+)
+LATENCY: Final = Histogram(
+    "evertill_http_request_seconds",
+    "Seconds from a request received whole to its answer.",
+    ["route"],
+    buckets=LATENCY_BUCKETS_S,
+)
+PAYMENTS: Final = Counter("evertill_payments_committed", "Payments recorded, declines included.")
+BATCH_SIZE: Final = Histogram(
+    "evertill_commit_batch_size", "Payments in one commit.", buckets=BATCH_SIZE_BUCKETS
+)
+COMMIT_SECONDS: Final = Histogram(
+    "evertill_commit_seconds", "Seconds from claim to commit.", buckets=LATENCY_BUCKETS_S
+)
+QUEUED: Final = Gauge(
+    "evertill_payments_queued", "Payments waiting for a commit.", multiprocess_mode="livesum"
+)
+CONNECTIONS: Final = Gauge(
+    "evertill_http_connections", "Open client connections.", multiprocess_mode="livesum"
+)
+POOL_SIZE: Final = Gauge(
+    "evertill_pool_connections", "Open database connections.", multiprocess_mode="livesum"
+)
+POOL_WAITING: Final = Gauge(
+    "evertill_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum"
+)
+_children: Final[dict[tuple[str, str, int], tuple[Counter, Histogram]]] = {}
+READY: Final = Gauge(
+    "evertill_ready", "1 while this worker can take payments.", multiprocess_mode="min"
+)
+
+
+def observe_request(route: str, method: str, status: int, seconds: float) -> None:
+    """Note one answered request. Children are kept, because finding them by label is slow."""
+    key = (route, method, status)
+    children = _children.get(key)
+    if children is None:
+        counter = REQUESTS.labels(route, method if route != "none" else "other", str(status))
+        children = _children[key] = (counter, LATENCY.labels(route))
+    children[0].inc()
+    children[1].observe(seconds)
+
+
+def observe_commit(size: int, seconds: float) -> None:
+    """Note one committed batch."""
+    PAYMENTS.inc(size)
+    BATCH_SIZE.observe(size)
+    COMMIT_SECONDS.observe(seconds)
+
+
+def scrape() -> bytes:
+    """Return the figures of all workers, or of this process where it is the only one."""
+    if not os.environ.get(FOLDER_VARIABLE):
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types here
+    return generate_latest(registry)
+
+
+def forget_worker(pid: int) -> None:
+    """Drop the gauges of a worker that is gone; its counters stay."""
+    if os.environ.get(FOLDER_VARIABLE):
+        mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here

@@ -1,0 +1,194 @@
+"""The bodies of requests and answers, typed once: the OpenAPI document is generated from these.
+
+Limits on fields are part of the types, so that the document, the decoder and the tests agree.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from evertill.domain.money import AMOUNT_MINOR_MAX
+from evertill.domain.payments import Balance, DeclineReason, Payment
+
+BATCH_ITEMS_MAX: Final = 1_000
+PAGE_SIZE_MAX: Final = 100
+PAGE_SIZE_DEFAULT: Final = 20
+
+Amount = Annotated[
+    int,
+    Meta(ge=1, le=AMOUNT_MINOR_MAX, description="Minor units of the currency.", examples=[1099]),
+]
+Currency = Annotated[
+    str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.", examples=["USD"])
+]
+# PostgreSQL's text cannot hold NUL, and control characters have no place in a reference.
+Source = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern="^[!-~]+$",
+        description="Opaque token of whatever is paid with; never a card number.",
+        examples=["tok_4f9a1c"],
+    ),
+]
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="The merchant's own reference.",
+        examples=["order-1001"],
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="Free text.",
+        examples=["Two tickets"],
+    ),
+]
+PageSize = Annotated[int, Meta(ge=1, le=PAGE_SIZE_MAX)]
+Key = Annotated[str, Meta(min_length=1, max_length=255, examples=["order-1001-1"])]
+
+
+class NewPayment(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A payment to take: authorized, and captured at once unless `capture` is false."""
+
+    amount: Amount
+    currency: Currency
+    source: Source
+    capture: bool = True
+    reference: Reference | None = None
+    description: Description | None = None
+
+
+class BatchItem(NewPayment, frozen=True, kw_only=True):
+    """A payment of a batch, with an idempotency key of its own."""
+
+    idempotency_key: Key
+
+
+class NewBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Up to 1000 payments, taken in order; each succeeds or fails by itself."""
+
+    payments: Annotated[list[BatchItem], Meta(min_length=1, max_length=BATCH_ITEMS_MAX)]
+
+
+class NewCapture(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A capture: all that was authorized, or a part of it. It is final and releases the rest."""
+
+    amount: Amount | None = None
+
+
+class NewCancel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A cancellation: nothing is to be said about it, so the body may be empty."""
+
+
+class NewRefund(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A refund: all that is left to refund, or a part of it."""
+
+    amount: Amount | None = None
+    reference: Reference | None = None
+
+
+class NewValidation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A payment to decide about without taking it."""
+
+    amount: Amount
+    currency: Currency
+    source: Source
+    reference: Reference | None = None
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong, as RFC 9457 has it; branch on `code`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str | None = None
+    field: str | None = None
+    payment_id: str | None = None
+    current_status: str | None = None
+    requested_status: str | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one payment of a batch: `body` is what it alone would have been answered."""
+
+    status: int
+    replayed: bool
+    body: Payment | Problem
+
+
+class BatchResults(msgspec.Struct, frozen=True, kw_only=True):
+    """One result for each payment of the batch, in its order."""
+
+    results: list[BatchResult]
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a payment would be taken now."""
+
+    valid: bool
+    decline: DeclineReason | None
+
+
+class PaymentPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Payments, newest first; `next_cursor` leads to the next page and is null on the last."""
+
+    data: list[Payment]
+    next_cursor: str | None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a payment; `data` is the resource as it then was."""
+
+    id: str
+    type: str
+    payment_id: str
+    created_at: datetime
+    data: dict[str, object]
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Events, oldest first; `next_cursor` leads on, and can be kept to ask again later."""
+
+    data: list[Event]
+    next_cursor: str | None
+
+
+class Balances(msgspec.Struct, frozen=True, kw_only=True):
+    """The merchant's balances, by currency."""
+
+    data: list[Balance]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether this region can take a payment now, and if not, why."""
+
+    ready: bool
+    reason: str | None

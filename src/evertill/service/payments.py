@@ -1,0 +1,153 @@
+"""The hot path: taking payments, one by one and in batches.
+
+Handlers here do not wait. They check the request, hand it to the committer, and answer when it
+calls back after the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NamedTuple
+
+import msgspec
+
+from evertill.domain import ids
+from evertill.domain.errors import (
+    EvertillError,
+    InvalidRequest,
+    KeyReused,
+)
+from evertill.domain.idempotency import body_digest, check_key, read_key, scope_digest
+from evertill.domain.rules import Attempt, source_key
+from evertill.service import problems
+from evertill.service.auth import Caller
+from evertill.service.bodies import check_payment, read_body
+from evertill.service.exchange import REPLAYED, Exchange, Response
+from evertill.service.models import BATCH_ITEMS_MAX, BatchItem, NewPayment
+from evertill.storage.committer import Committer
+from evertill.storage.submissions import Answer, Submission, Waiter
+
+CREATE: Final = "create"
+REQUEST_TIMEOUT_S: Final = 5.0
+
+
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    """A batch whose payments are still text, so that a bad one is only its own problem."""
+
+    payments: list[msgspec.Raw]
+
+
+class _Item(NamedTuple):
+    """What became of one item of a batch when it was read."""
+
+    outcome: Submission | EvertillError
+    repeated: bool = False
+
+
+_payment_decoder: Final = msgspec.json.Decoder(NewPayment)
+_item_decoder: Final = msgspec.json.Decoder(BatchItem)
+_envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
+
+
+class Payments:
+    """The handlers that take payments."""
+
+    def __init__(self, committer: Committer) -> None:
+        """Take payments through `committer`."""
+        self._committer = committer
+        self._loop = asyncio.get_running_loop()
+
+    def create(self, exchange: Exchange, caller: Caller) -> None:
+        """Take one payment."""
+        key = read_key(exchange.header(b"idempotency-key"))
+        request = read_body(_payment_decoder, exchange.body)
+        check_payment(request)
+        caller.spend(1, self._loop.time())
+        self._committer.check_room(1)
+        submission = self._submission(caller, request, key)
+        submission.waiter = Waiter(1, lambda: _answer(exchange, submission))
+        exchange.payment_id = submission.payment_id
+        self._committer.submit(submission)
+
+    def create_batch(self, exchange: Exchange, caller: Caller) -> None:
+        """Take up to 1000 payments; each has a result of its own, in order."""
+        envelope = read_body(_envelope_decoder, exchange.body)
+        if not 1 <= len(envelope.payments) <= BATCH_ITEMS_MAX:
+            message = f"A batch holds 1 to {BATCH_ITEMS_MAX} payments."
+            raise InvalidRequest(message, field="payments")
+        caller.spend(len(envelope.payments), self._loop.time())
+        self._committer.check_room(len(envelope.payments))
+        by_key: dict[bytes, Submission] = {}
+        items = [self._item(by_key, caller, raw) for raw in envelope.payments]
+        if not by_key:
+            _answer_batch(exchange, items)
+        waiter = Waiter(len(by_key), lambda: _answer_batch(exchange, items))
+        for submission in by_key.values():
+            submission.waiter = waiter
+            self._committer.submit(submission)
+
+    def _item(self, by_key: dict[bytes, Submission], caller: Caller, raw: msgspec.Raw) -> _Item:
+        try:
+            request = read_body(_item_decoder, bytes(raw))
+            key = check_key(request.idempotency_key)
+            check_payment(request)
+        except EvertillError as error:
+            return _Item(error)
+        submission = self._submission(caller, request, key)
+        first = by_key.setdefault(submission.key_digest, submission)
+        if first is submission:
+            return _Item(submission)
+        if first.body_digest != submission.body_digest:
+            return _Item(KeyReused())
+        return _Item(first, repeated=True)
+
+    def _submission(self, caller: Caller, request: NewPayment, key: str) -> Submission:
+        merchant_id = caller.merchant.merchant_id
+        return Submission(
+            merchant=caller.merchant,
+            attempt=Attempt(request.amount, request.currency, request.source, request.reference),
+            description=request.description,
+            capture=request.capture,
+            source_key=source_key(merchant_id, request.currency, request.source),
+            key_digest=scope_digest(merchant_id, CREATE, "", key),
+            body_digest=body_digest(_canonical(request)),
+            payment_id=ids.new_id(),
+            event_id=ids.new_id(),
+            deadline_s=self._loop.time() + REQUEST_TIMEOUT_S,
+        )
+
+
+def _canonical(request: NewPayment) -> bytes:
+    """Return what makes two requests the same payment, on its own and inside a batch alike.
+
+    No field can hold a NUL, and no text is empty, so different requests have different forms.
+    """
+    capture = "" if request.capture else "hold"
+    return (
+        f"{request.amount}\0{request.currency}\0{request.source}\0{capture}"
+        f"\0{request.reference or ''}\0{request.description or ''}"
+    ).encode()
+
+
+def _answer(exchange: Exchange, submission: Submission) -> None:
+    outcome = submission.outcome
+    if isinstance(outcome, Answer):
+        headers = REPLAYED if outcome.replayed else ()
+        exchange.reply(Response(201, outcome.body, headers=headers))
+    elif outcome is not None:
+        exchange.fail(outcome)
+
+
+def _answer_batch(exchange: Exchange, items: list[_Item]) -> None:
+    results = b",".join([_result(item, exchange.request_id) for item in items])
+    exchange.reply(Response(200, b'{"results":[' + results + b"]}"))
+
+
+def _result(item: _Item, request_id: str) -> bytes:
+    outcome = item.outcome.outcome if isinstance(item.outcome, Submission) else item.outcome
+    if isinstance(outcome, Answer):
+        replayed = b"true" if outcome.replayed or item.repeated else b"false"
+        return b'{"status":201,"replayed":' + replayed + b',"body":' + outcome.body + b"}"
+    error = outcome or InvalidRequest()
+    head = f'{{"status":{int(problems.status_of(error))},"replayed":false,"body":'
+    return head.encode() + problems.encode(error, request_id) + b"}"

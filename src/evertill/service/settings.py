@@ -1,0 +1,52 @@
+"""What the service is told by its environment, typed, and read once at the start.
+
+The names are the contract with the task definition; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from evertill.domain.errors import UsageError
+
+WORKERS_MAX: Final = 32
+PORT_MAX: Final = 65_535
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one service: where it listens and which database it uses."""
+
+    database_url: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 2
+    region: str = "local"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment that reads back as these settings, for worker processes."""
+        return {_NAMES[field]: str(getattr(self, field)) for field in self.__struct_fields__}
+
+
+_NAMES: Final = {field: f"EVERTILL_{field.upper()}" for field in Settings.__struct_fields__}
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; raise UsageError, naming the variable, for what cannot be used."""
+    given = {field: environment[name] for field, name in _NAMES.items() if environment.get(name)}
+    try:
+        settings = msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as failure:
+        field = str(failure).rpartition("`$.")[2].rstrip("`") or "database_url"
+        message = f"{_NAMES.get(field, 'EVERTILL_DATABASE_URL')} is missing or wrong: {failure}"
+        raise UsageError(message) from None
+    if not 1 <= settings.workers <= WORKERS_MAX:
+        message = f"EVERTILL_WORKERS must be 1 to {WORKERS_MAX}, not {settings.workers}."
+        raise UsageError(message)
+    if not 0 <= settings.port <= PORT_MAX:
+        message = f"EVERTILL_PORT must be 0 to {PORT_MAX}, not {settings.port}."
+        raise UsageError(message)
+    return settings

@@ -1,0 +1,59 @@
+"""One worker process: takes over a listening socket, serves until told to stop, then drains."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from typing import Final
+
+import uvloop
+
+from evertill.service import logs
+from evertill.service.app import App
+from evertill.service.settings import Settings, read_settings
+
+PARENT_CHECK_INTERVAL_S: Final = 0.5
+
+
+async def serve(settings: Settings, listener: socket.socket, worker: int) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT, or until the parent process is gone."""
+    stream = logs.LogStream()
+    logs.configure(stream)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = App(settings, stream, worker)
+    await app.start()
+    listening = await loop.create_server(app.server.connection, sock=listener)
+    watcher = loop.create_task(_watch_parent(stop))
+    await stop.wait()
+    watcher.cancel()
+    listening.close()
+    await app.stop()
+
+
+async def _watch_parent(stop: asyncio.Event) -> None:
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing announces a parent's death
+        await asyncio.sleep(PARENT_CHECK_INTERVAL_S)
+    stop.set()
+
+
+def main() -> int:
+    """Run a worker on the file descriptor that the supervisor hands down."""
+    parser = argparse.ArgumentParser(prog="evertill-worker")
+    parser.add_argument("--descriptor", type=int, required=True)
+    parser.add_argument("--worker", type=int, required=True)
+    arguments = parser.parse_args()
+    listener = socket.socket(fileno=arguments.descriptor)
+    uvloop.run(serve(read_settings(), listener, arguments.worker))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""PostgreSQL: the schema, the statements, and the group commit that makes payments durable."""

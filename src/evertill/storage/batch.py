@@ -1,0 +1,188 @@
+"""One batch of payments in one transaction: claim, decide, record.
+
+The invariant: results are those of taking the payments one by one in arrival order. `claim` locks
+what decides about them (their keys, without waiting, and their sources, in sorted order) and reads
+what the rules need; `decide` is pure; `record` stores all that was decided and commits. Locks are
+held from the claim to the commit, so two processes never decide about one source at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import psycopg
+
+from evertill.domain import ledger
+from evertill.domain.errors import KeyInFlight
+from evertill.domain.money import exponent
+from evertill.domain.payments import DeclineReason, Payment
+from evertill.domain.rules import Decline, SourceHistory, decide
+from evertill.domain.states import State
+from evertill.storage.answers import StoredAnswer, lock_number, read_answers, replay
+from evertill.storage.packing import pack_int2, pack_int8, pack_text, pack_uuid
+from evertill.storage.statements import STATEMENTS
+from evertill.storage.submissions import Submission
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Claim(NamedTuple):
+    """What the database said about a batch before it is decided, at its own time `at`."""
+
+    at: datetime
+    in_flight: frozenset[int]
+    answers: dict[bytes, StoredAnswer]
+    histories: dict[int, SourceHistory]
+
+
+class Decided(NamedTuple):
+    """A payment that is to be recorded, and the answer that its caller will get."""
+
+    submission: Submission
+    status: State
+    decline: Decline | None
+    fee_minor: int
+    transfer: ledger.Transfer | None
+    answer: bytes
+
+
+async def claim(connection: Connection, batch: Sequence[Submission]) -> Claim:
+    """Lock and look up a batch, in one round trip; positions in `in_flight` count from 0."""
+    keys = [submission.key_digest for submission in batch]
+    sources = pack_int8(sorted({submission.source_key for submission in batch}))
+    locks = {"locks": pack_int8([lock_number(key) for key in keys])}
+    async with connection.pipeline():
+        held = await connection.execute(STATEMENTS["lock_keys"], locks, binary=True)
+        locked = await connection.execute(
+            STATEMENTS["lock_sources"], {"source_keys": sources}, binary=True
+        )
+        known = await connection.execute(
+            STATEMENTS["find_answers"], {"key_digests": pack_uuid(keys)}, binary=True
+        )
+        past = await connection.execute(
+            STATEMENTS["find_history"], {"source_keys": sources}, binary=True
+        )
+    return Claim(
+        at=(await locked.fetchall())[0][1],
+        in_flight=frozenset(position - 1 for (position,) in await held.fetchall()),
+        answers=read_answers(await known.fetchall()),
+        histories={row[0]: read_history(row[1:]) for row in await past.fetchall()},
+    )
+
+
+def read_history(row: Sequence[Any]) -> SourceHistory:
+    """Read a row of find_history, without its key: counts, sums, recent amounts and references."""
+    amounts, references = row[6] or [], row[7] or []
+    recent = set(zip(amounts, references, strict=True))
+    return SourceHistory(tuple(row[0:3]), tuple(row[3:6]), recent)
+
+
+def decide_batch(batch: Sequence[Submission], claimed: Claim) -> list[Decided]:
+    """Decide a claimed batch in arrival order; what needs no recording gets its outcome at once."""
+    decided = []
+    for position, submission in enumerate(batch):
+        if position in claimed.in_flight:
+            submission.finish(KeyInFlight())
+        elif stored := claimed.answers.get(submission.key_digest):
+            submission.finish(replay(submission, stored, claimed.at))
+        else:
+            decided.append(_decide_one(submission, claimed))
+    return decided
+
+
+async def record(connection: Connection, at: datetime, shard: int, decided: list[Decided]) -> None:
+    """Store what was decided and commit, in one round trip."""
+    parameters = _columns(decided) | {"recorded_at": at, "shard": shard}
+    async with connection.pipeline():
+        await connection.execute(STATEMENTS["record_payments"], parameters)
+        await connection.commit()
+
+
+def _decide_one(submission: Submission, claimed: Claim) -> Decided:
+    attempt, merchant = submission.attempt, submission.merchant
+    history = claimed.histories.get(submission.source_key)
+    if history is None:
+        history = claimed.histories[submission.source_key] = SourceHistory()
+    decline = decide(attempt, merchant, history)
+    history.record(attempt, approved=decline is None)
+    status, fee, transfer = State.DECLINED, 0, None
+    if decline is None and submission.capture:
+        fixed = merchant.limits(attempt.currency).fee_fixed_minor
+        fee = ledger.fee_minor(attempt.amount_minor, merchant.terms.fee_basis_points, fixed)
+        status, transfer = State.CAPTURED, ledger.sale(attempt.amount_minor, fee)
+    elif decline is None:
+        status, transfer = State.AUTHORIZED, ledger.authorize(attempt.amount_minor)
+    answer = _answer(submission, status, decline, fee, claimed.at)
+    return Decided(submission, status, decline, fee, transfer, answer)
+
+
+def _answer(
+    submission: Submission, status: State, decline: Decline | None, fee: int, at: datetime
+) -> bytes:
+    attempt = submission.attempt
+    expires_at = None
+    if status is State.AUTHORIZED:
+        expires_at = at + timedelta(seconds=submission.merchant.terms.authorization_lifetime_s)
+    return _encoder.encode(
+        Payment(
+            id="pay_" + submission.payment_id.hex(),
+            status=status,
+            amount=attempt.amount_minor,
+            currency=attempt.currency,
+            exponent=exponent(attempt.currency),
+            amount_captured=attempt.amount_minor if status is State.CAPTURED else 0,
+            amount_refunded=0,
+            fee=fee,
+            source=attempt.source,
+            reference=attempt.reference,
+            description=submission.description,
+            decline=DeclineReason(decline.code, decline.message) if decline else None,
+            created_at=at,
+            expires_at=expires_at,
+        )
+    )
+
+
+def _columns(decided: list[Decided]) -> dict[str, object]:
+    """Turn rows into the arrays that record_payments takes."""
+    submissions = [row.submission for row in decided]
+    attempts = [submission.attempt for submission in submissions]
+    transfers = [row.transfer for row in decided]
+    captured = [
+        row.submission.attempt.amount_minor if row.status is State.CAPTURED else 0
+        for row in decided
+    ]
+    return {
+        "merchant_ids": pack_int8([s.merchant.merchant_id for s in submissions]),
+        "payment_ids": pack_uuid([s.payment_id for s in submissions]),
+        "event_ids": pack_uuid([s.event_id for s in submissions]),
+        "key_digests": pack_uuid([s.key_digest for s in submissions]),
+        "body_digests": pack_uuid([s.body_digest for s in submissions]),
+        "source_keys": pack_int8([s.source_key for s in submissions]),
+        "lifetimes_s": pack_int8([s.merchant.terms.authorization_lifetime_s for s in submissions]),
+        "descriptions": pack_text([_utf8(s.description) for s in submissions]),
+        "amounts_minor": pack_int8([a.amount_minor for a in attempts]),
+        "currencies": pack_text([a.currency.encode() for a in attempts]),
+        "exponents": pack_int2([exponent(a.currency) for a in attempts]),
+        "sources": pack_text([a.source.encode() for a in attempts]),
+        "refs": pack_text([_utf8(a.reference) for a in attempts]),
+        "statuses": pack_text([row.status.encode() for row in decided]),
+        "captured_minor": pack_int8(captured),
+        "fees_minor": pack_int8([row.fee_minor for row in decided]),
+        "decline_codes": pack_text(
+            [_utf8(row.decline.code if row.decline else None) for row in decided]
+        ),
+        "answers": pack_text([row.answer for row in decided]),
+        "kinds": pack_int2([t and t.kind for t in transfers]),
+        "debits": pack_int2([t and t.debit for t in transfers]),
+        "credits": pack_int2([t and t.credit for t in transfers]),
+    }
+
+
+def _utf8(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()

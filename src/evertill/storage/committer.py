@@ -1,0 +1,210 @@
+"""The group commit: payments that arrive while a commit is on its way make up the next one.
+
+There is no timer: a batch forms by itself while the one before it is being made durable. One
+connection per process carries one batch at a time; every caller is answered only after the commit
+of its batch is durable, and the next batch is on its way before those answers are written.
+
+A batch whose transaction fails as a whole goes back to the front of the queue when the failure may
+pass (a lost connection, a deadlock), and is halved until the payment that causes it stands alone
+when it will not. A commit whose answer was lost is not guessed at: its payments are claimed again
+under the same keys and ids, and either found or taken anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+
+from evertill.domain.errors import (
+    InternalError,
+    KeyInFlight,
+    OutcomeUnknown,
+    Overloaded,
+    Unavailable,
+)
+from evertill.storage import batch as batches
+from evertill.storage.database import TRANSIENT, connect
+from evertill.storage.submissions import Answer, Submission
+
+BATCH_SIZE_MAX: Final = 1_000
+QUEUE_SIZE_MAX: Final = 4_000
+SWEEP_INTERVAL_S: Final = 0.05
+RECONNECT_PAUSE_S: Final = 0.2
+RETRY_PAUSE_S: Final = 0.02
+
+log = logging.getLogger(__name__)
+
+
+class Committer:
+    """Commits submissions in groups, on one connection that is its own."""
+
+    def __init__(
+        self, url: str, shard: int, observe: Callable[[int, float], None] = lambda *_: None
+    ) -> None:
+        """Commit to the database at `url`, adding to balances' `shard`.
+
+        `observe` is told each committed batch's size and seconds.
+        """
+        self._url = url
+        self._shard = shard
+        self._observe = observe
+        self._connection: batches.Connection | None = None
+        self._queue: deque[Submission] = deque()
+        self._in_flight: dict[bytes, Submission] = {}
+        self._work = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def queued(self) -> int:
+        """The number of payments that wait for a batch."""
+        return len(self._queue)
+
+    def check_room(self, submissions: int) -> None:
+        """Raise Overloaded when the queue has no room for this many more."""
+        if self._stopping or len(self._queue) + submissions > QUEUE_SIZE_MAX:
+            raise Overloaded
+
+    def submit(self, submission: Submission) -> None:
+        """Queue one payment; its outcome is KeyInFlight at once when its key is at work here."""
+        if submission.key_digest in self._in_flight:
+            submission.finish(KeyInFlight())
+            return
+        self._in_flight[submission.key_digest] = submission
+        self._queue.append(submission)
+        self._work.set()
+
+    async def run(self) -> None:
+        """Commit until `stop` was called and the queue is empty."""
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            while not self._stopping or self._queue:
+                self._work.clear()
+                if self._queue or await self._work.wait():
+                    await self._commit_next()
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+            await self._disconnect()
+
+    def stop(self) -> None:
+        """Take no more; `run` ends once what is queued is committed."""
+        self._stopping = True
+        self._work.set()
+
+    async def _commit_next(self) -> None:
+        batch = self._take()
+        if not batch:
+            return
+        started_s = asyncio.get_running_loop().time()
+        try:
+            await self._commit(batch)
+        except psycopg.Error as failure:
+            await self._put_back(batch, failure)
+            return
+        self._observe(len(batch), asyncio.get_running_loop().time() - started_s)
+        self._forget(batch)
+
+    def _take(self) -> list[Submission]:
+        """Take what is queued, up to a batch, leaving out what the deadline has ended."""
+        batch: list[Submission] = []
+        while self._queue and len(batch) < BATCH_SIZE_MAX:
+            submission = self._queue.popleft()
+            if submission.outcome is None:
+                batch.append(submission)
+            else:
+                self._in_flight.pop(submission.key_digest, None)
+        return batch
+
+    async def _commit(self, batch: list[Submission]) -> None:
+        connection = await self._connected()
+        try:
+            await self._commit_on(connection, batch)
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.InternalError) as failure:
+            await connection.rollback()
+            await self._commit_halves(batch, failure)
+
+    async def _commit_on(self, connection: batches.Connection, batch: list[Submission]) -> None:
+        claimed = await batches.claim(connection, batch)
+        decided = batches.decide_batch(batch, claimed)
+        if not decided:
+            await connection.rollback()
+            return
+        for row in decided:
+            row.submission.maybe_committed = True
+        await batches.record(connection, claimed.at, self._shard, decided)
+        for row in decided:
+            row.submission.finish(Answer(row.answer, replayed=False))
+
+    async def _commit_halves(self, batch: list[Submission], failure: psycopg.Error) -> None:
+        """Isolate the payment that the database refuses; its neighbours are not to blame."""
+        # The server has rolled the transaction back, so nothing is in doubt.
+        batch = [submission for submission in batch if submission.outcome is None]
+        for submission in batch:
+            submission.maybe_committed = False
+        if len(batch) == 1:
+            log.error("a payment was refused by the database", exc_info=failure)
+            batch[0].finish(InternalError())
+            return
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            if half:
+                await self._commit(half)
+
+    async def _put_back(self, batch: list[Submission], failure: psycopg.Error) -> None:
+        log.warning("a batch will be tried again", exc_info=failure)
+        if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction):
+            self._fail(batch, Unavailable())
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(psycopg.Error):
+                await connection.rollback()
+        if isinstance(failure, TRANSIENT):
+            for submission in batch:
+                submission.maybe_committed = False
+        else:
+            await self._disconnect()
+        self._forget([submission for submission in batch if submission.outcome is not None])
+        self._queue.extendleft(s for s in reversed(batch) if s.outcome is None)
+        self._work.set()
+        await asyncio.sleep(RETRY_PAUSE_S)
+
+    def _fail(self, batch: list[Submission], error: Unavailable) -> None:
+        for submission in batch:
+            submission.finish(error)
+
+    def _forget(self, batch: list[Submission]) -> None:
+        for submission in batch:
+            self._in_flight.pop(submission.key_digest, None)
+
+    async def _connected(self) -> batches.Connection:
+        if self._connection is None or self._connection.closed:
+            try:
+                self._connection = await connect(self._url)
+            except psycopg.Error:
+                await asyncio.sleep(RECONNECT_PAUSE_S)
+                raise
+        return self._connection
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(psycopg.Error):
+                await connection.close()
+
+    async def _sweep(self) -> None:
+        """End what has passed its deadline: one timer for all, instead of one for each."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            now_s = loop.time()
+            for submission in list(self._in_flight.values()):
+                if submission.deadline_s <= now_s:
+                    unknown = submission.maybe_committed
+                    submission.finish(OutcomeUnknown() if unknown else Unavailable())

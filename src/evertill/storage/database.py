@@ -1,0 +1,88 @@
+"""How the service connects to PostgreSQL, and what a lost connection looks like.
+
+Session settings are named here once. Every wait has a bound on the server's side as well, so that
+a statement cannot outlive the request that it was for by much.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+from psycopg import conninfo, errors
+from psycopg_pool import AsyncConnectionPool
+
+from evertill.storage import packing
+from evertill.storage.migrate import SERVICE_ROLE
+
+CONNECT_TIMEOUT_S: Final = 3
+STATEMENT_TIMEOUT_MS: Final = 5_000
+LOCK_TIMEOUT_MS: Final = 2_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 10_000
+TCP_USER_TIMEOUT_MS: Final = 5_000
+POOL_SIZE_MIN: Final = 1
+POOL_SIZE_MAX: Final = 4
+POOL_WAITING_MAX: Final = 256
+POOL_TIMEOUT_S: Final = 2.0
+RECONNECT_TIMEOUT_S: Final = 300.0
+
+# Nothing was or will be done by a statement that failed in one of these ways, and the same
+# statement may succeed a moment later.
+TRANSIENT: Final = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+    errors.TooManyConnections,
+    errors.CannotConnectNow,
+)
+
+
+def service_conninfo(url: str) -> str:
+    """Add the session settings of the service to a connection string."""
+    settings = {
+        "role": SERVICE_ROLE,
+        "search_path": "evertill",
+        "statement_timeout": STATEMENT_TIMEOUT_MS,
+        "lock_timeout": LOCK_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        # Plans are made once for arrays of any length, and never scan a table that is still small
+        # when they are made: see docs/decisions/0005-group-commit.md.
+        "plan_cache_mode": "force_generic_plan",
+        "enable_seqscan": "off",
+        "timezone": "UTC",
+    }
+    return conninfo.make_conninfo(
+        url,
+        options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
+        connect_timeout=CONNECT_TIMEOUT_S,
+        tcp_user_timeout=TCP_USER_TIMEOUT_MS,
+        application_name="evertill",
+    )
+
+
+async def connect(url: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """Open a connection for the group commit; raise psycopg.OperationalError when it cannot."""
+    connection = await psycopg.AsyncConnection.connect(service_conninfo(url), prepare_threshold=0)
+    packing.register(connection)
+    return connection
+
+
+def pool(url: str) -> AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]:
+    """Make the pool for reads and moves of single payments; it opens while the service runs."""
+
+    async def configure(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
+        packing.register(connection)
+
+    return AsyncConnectionPool(
+        service_conninfo(url),
+        min_size=POOL_SIZE_MIN,
+        max_size=POOL_SIZE_MAX,
+        max_waiting=POOL_WAITING_MAX,
+        timeout=POOL_TIMEOUT_S,
+        reconnect_timeout=RECONNECT_TIMEOUT_S,
+        kwargs={"prepare_threshold": 0},
+        configure=configure,
+        check=AsyncConnectionPool.check_connection,
+        open=False,
+    )

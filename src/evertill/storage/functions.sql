@@ -1,0 +1,206 @@
+-- The only ways to write, each a function that the service's role may call and that runs with its
+-- owner's rights. They are replaced whole at every migration.
+--
+-- Arrays are columns: element n of each array belongs to payment n. Plans are generic and avoid
+-- sequential scans, so that a plan made while the tables were empty is still good when they are
+-- not.
+
+-- Append transfers and add what they move to one shard of the balances. Balance rows are touched
+-- in sorted order by everybody, so two batches never wait for each other in a circle.
+CREATE OR REPLACE FUNCTION post_transfers(
+    into_shard smallint, posted_at timestamptz, subject_ids uuid[], sequences integer[],
+    merchant_ids bigint[], currencies text[], kinds smallint[], debits smallint[],
+    credits smallint[], amounts_minor bigint[], fees_minor bigint[]
+) RETURNS void LANGUAGE plpgsql SET search_path = evertill, pg_temp AS $$
+BEGIN
+    INSERT INTO transfers (subject_id, sequence, merchant_id, currency, kind, debit, credit,
+        amount_minor, fee_minor, created_at)
+    SELECT subject_id, sequence, merchant_id, currency, kind, debit, credit, amount, fee, posted_at
+    FROM unnest(subject_ids, sequences, merchant_ids, currencies, kinds, debits, credits,
+        amounts_minor, fees_minor) AS t (subject_id, sequence, merchant_id, currency, kind, debit,
+        credit, amount, fee)
+    WHERE kind IS NOT NULL;
+
+    INSERT INTO balances AS stored (merchant_id, currency, shard, acquirer_receivable,
+        authorization_holds, merchant_pending, merchant_available, fees, refunds_payable)
+    SELECT merchant_id, currency, into_shard,
+        coalesce(sum(change) FILTER (WHERE account = 1), 0),
+        coalesce(sum(change) FILTER (WHERE account = 2), 0),
+        coalesce(sum(change) FILTER (WHERE account = 3), 0),
+        coalesce(sum(change) FILTER (WHERE account = 4), 0),
+        coalesce(sum(change) FILTER (WHERE account = 5), 0),
+        coalesce(sum(change) FILTER (WHERE account = 6), 0)
+    FROM unnest(merchant_ids, currencies, kinds, debits, credits, amounts_minor, fees_minor)
+        AS t (merchant_id, currency, kind, debit, credit, amount, fee)
+    CROSS JOIN LATERAL (VALUES (debit, -amount), (credit, amount - fee), (5::smallint, fee))
+        AS entry (account, change)
+    WHERE kind IS NOT NULL
+    GROUP BY merchant_id, currency
+    ORDER BY merchant_id, currency
+    ON CONFLICT (merchant_id, currency, shard) DO UPDATE SET
+        acquirer_receivable = stored.acquirer_receivable + excluded.acquirer_receivable,
+        authorization_holds = stored.authorization_holds + excluded.authorization_holds,
+        merchant_pending = stored.merchant_pending + excluded.merchant_pending,
+        merchant_available = stored.merchant_available + excluded.merchant_available,
+        fees = stored.fees + excluded.fees,
+        refunds_payable = stored.refunds_payable + excluded.refunds_payable;
+END
+$$;
+
+-- Record decided payments: payment, key, event, transfers and balances of each, or nothing at all.
+-- The caller holds the advisory locks of the keys and the sources. kinds is NULL where a payment
+-- was declined and posts nothing.
+CREATE OR REPLACE FUNCTION record_payments(
+    into_shard smallint, recorded_at timestamptz,
+    merchant_ids bigint[], payment_ids uuid[], event_ids uuid[], key_digests uuid[],
+    body_digests uuid[], source_keys bigint[], statuses text[], currencies text[],
+    exponents smallint[], amounts_minor bigint[], captured_minor bigint[], fees_minor bigint[],
+    sources text[], refs text[], descriptions text[], decline_codes text[], lifetimes_s bigint[],
+    answers text[], kinds smallint[], debits smallint[], credits smallint[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = evertill, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off AS $$
+BEGIN
+    INSERT INTO payments (merchant_id, payment_id, status, currency, exponent, amount_minor,
+        captured_minor, fee_minor, source_key, source, reference, description, decline_code,
+        created_at, captured_at, expires_at)
+    SELECT merchant_id, payment_id, status, currency, exponent, amount, captured, fee, source_key,
+        source, reference, description, decline_code, recorded_at,
+        CASE WHEN status = 'captured' THEN recorded_at END,
+        CASE WHEN status = 'authorized' THEN recorded_at + lifetime_s * interval '1 second' END
+    FROM unnest(merchant_ids, payment_ids, statuses, currencies, exponents, amounts_minor,
+        captured_minor, fees_minor, source_keys, sources, refs, descriptions, decline_codes,
+        lifetimes_s) AS p (merchant_id, payment_id, status, currency, exponent, amount, captured,
+        fee, source_key, source, reference, description, decline_code, lifetime_s);
+
+    INSERT INTO events (merchant_id, event_id, payment_id, type, key_digest, body_digest,
+        created_at, answer)
+    SELECT merchant_id, event_id, payment_id, 'payment.' || status, key_digest, body_digest,
+        recorded_at, answer
+    FROM unnest(merchant_ids, event_ids, payment_ids, statuses, key_digests, body_digests, answers)
+        AS e (merchant_id, event_id, payment_id, status, key_digest, body_digest, answer);
+
+    INSERT INTO outbox (created_at, merchant_ids, event_ids)
+    VALUES (recorded_at, record_payments.merchant_ids, record_payments.event_ids);
+
+    PERFORM post_transfers(into_shard, recorded_at, payment_ids,
+        array_fill(1, ARRAY[cardinality(payment_ids)]), merchant_ids, currencies, kinds,
+        debits, credits, amounts_minor, fees_minor);
+END
+$$;
+
+-- Lock one payment and say where it stands at the database's time after the lock, which is the time
+-- that decides between a capture and the expiry. The settlement's progress is locked as well: a
+-- refund and a settlement must agree on where the merchant's money is.
+CREATE OR REPLACE FUNCTION lock_payment(of_merchant_id bigint, of_payment_id uuid)
+RETURNS TABLE (payment payments, locked_at timestamptz, settled boolean)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    SELECT * INTO payment FROM payments
+    WHERE merchant_id = of_merchant_id AND payment_id = of_payment_id FOR UPDATE;
+    IF FOUND THEN
+        SELECT payment.captured_at <= settled_until INTO settled
+        FROM settlement_progress FOR SHARE;
+        locked_at := clock_timestamp();
+        RETURN NEXT;
+    END IF;
+END
+$$;
+
+-- Lock authorizations whose time is over and that nobody else is working on.
+CREATE OR REPLACE FUNCTION lock_expired(most integer)
+RETURNS TABLE (payment payments, locked_at timestamptz)
+LANGUAGE sql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+    SELECT payments, clock_timestamp() FROM payments
+    WHERE status = 'authorized' AND expires_at <= clock_timestamp()
+    ORDER BY expires_at LIMIT most FOR UPDATE SKIP LOCKED
+$$;
+
+-- Record moves of payments that the caller has locked: new state, event, refund and transfers.
+-- Transfers come as arrays of their own, because a move posts none, one or several.
+CREATE OR REPLACE FUNCTION record_moves(
+    into_shard smallint, recorded_at timestamptz,
+    merchant_ids bigint[], payment_ids uuid[], event_ids uuid[], key_digests uuid[],
+    body_digests uuid[], types text[], statuses text[], captured bigint[], refunded bigint[],
+    fees bigint[], refund_ids uuid[], refund_amounts_minor bigint[], answers text[],
+    subject_ids uuid[], ordinals integer[], transfer_merchant_ids bigint[], currencies text[],
+    kinds smallint[], debits smallint[], credits smallint[], amounts_minor bigint[],
+    transfer_fees_minor bigint[]
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = evertill, pg_temp
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off AS $$
+DECLARE
+    sequences integer[];
+BEGIN
+    UPDATE payments SET status = m.status, captured_minor = m.captured,
+        refunded_minor = m.refunded, fee_minor = m.fee,
+        captured_at = coalesce(captured_at, CASE WHEN m.status = 'captured' THEN recorded_at END)
+    FROM unnest(merchant_ids, payment_ids, statuses, captured, refunded, fees)
+        AS m (merchant_id, payment_id, status, captured, refunded, fee)
+    WHERE payments.merchant_id = m.merchant_id AND payments.payment_id = m.payment_id;
+
+    INSERT INTO events (merchant_id, event_id, payment_id, type, key_digest, body_digest,
+        created_at, answer)
+    SELECT merchant_id, event_id, payment_id, type, key_digest, body_digest, recorded_at, answer
+    FROM unnest(merchant_ids, event_ids, payment_ids, types, key_digests, body_digests, answers)
+        AS e (merchant_id, event_id, payment_id, type, key_digest, body_digest, answer);
+
+    INSERT INTO outbox (created_at, merchant_ids, event_ids)
+    VALUES (recorded_at, record_moves.merchant_ids, record_moves.event_ids);
+
+    INSERT INTO refunds (merchant_id, payment_id, refund_id, amount_minor, created_at)
+    SELECT merchant_id, payment_id, refund_id, amount, recorded_at
+    FROM unnest(merchant_ids, payment_ids, refund_ids, refund_amounts_minor)
+        AS r (merchant_id, payment_id, refund_id, amount)
+    WHERE refund_id IS NOT NULL;
+
+    -- The payment's lock is held, so nobody else can take these sequence numbers.
+    SELECT array_agg(ordinal + (SELECT coalesce(max(sequence), 0) FROM transfers
+        WHERE transfers.subject_id = t.subject_id) ORDER BY position)
+    INTO sequences
+    FROM unnest(subject_ids, ordinals) WITH ORDINALITY AS t (subject_id, ordinal, position);
+    PERFORM post_transfers(into_shard, recorded_at, subject_ids, sequences, transfer_merchant_ids,
+        currencies, kinds, debits, credits, amounts_minor, transfer_fees_minor);
+END
+$$;
+
+-- Move what was captured up to a time from pending to available, net of fees and of refunds made
+-- so far, as one transfer per merchant and currency. Safe to run on many tasks: the progress row is
+-- the lock. Captures of the last hour are never settled, so no commit can arrive behind the
+-- progress. A merchant whose refunds exceed its captures keeps the debt in pending.
+CREATE OR REPLACE FUNCTION settle_captures(run_id uuid, until timestamptz)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = evertill, pg_temp AS $$
+DECLARE
+    since timestamptz;
+    settled bigint;
+BEGIN
+    SELECT settled_until INTO since FROM settlement_progress FOR UPDATE;
+    until := least(until, clock_timestamp() - interval '1 hour');
+    IF until <= since THEN
+        RETURN 0;
+    END IF;
+    SELECT count(post_transfers(0::smallint, clock_timestamp(), ARRAY[run_id], ARRAY[sequence],
+        ARRAY[merchant_id], ARRAY[currency], ARRAY[5::smallint], ARRAY[3::smallint],
+        ARRAY[4::smallint], ARRAY[net_minor], ARRAY[0::bigint])) INTO settled
+    FROM (
+        SELECT merchant_id, currency, net_minor,
+            row_number() OVER (ORDER BY merchant_id, currency)::integer AS sequence
+        FROM (
+            SELECT merchant_id, transfers.currency,
+                sum(captured_minor - payments.fee_minor - refunded_minor)::bigint AS net_minor
+            FROM transfers
+            JOIN payments USING (merchant_id)
+            WHERE payment_id = subject_id AND kind = 2
+                AND transfers.created_at > since AND transfers.created_at <= until
+            GROUP BY merchant_id, transfers.currency
+        ) AS captured
+        WHERE net_minor > 0
+        ORDER BY merchant_id, currency
+    ) AS owed;
+    UPDATE settlement_progress SET settled_until = until;
+    RETURN settled;
+END
+$$;

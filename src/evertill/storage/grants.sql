@@ -1,0 +1,7 @@
+-- What the service's role may do: read, and call the functions that write. It owns nothing and has
+-- no INSERT, UPDATE or DELETE on any table, so money moves by those functions or not at all.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA evertill FROM PUBLIC;
+GRANT USAGE ON SCHEMA evertill TO evertill_service;
+GRANT SELECT ON ALL TABLES IN SCHEMA evertill TO evertill_service;
+GRANT EXECUTE ON FUNCTION record_payments, lock_payment, lock_expired, record_moves,
+    settle_captures TO evertill_service;

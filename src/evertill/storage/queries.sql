@@ -1,0 +1,157 @@
+-- Every statement that the service sends, by name.
+
+-- name: lock_keys
+-- Try to lock each key's digest for this transaction; answer the positions that somebody else
+-- holds. It never waits: a key in flight elsewhere must not hold up its neighbours.
+SELECT position FROM unnest(%(locks)s::bigint[]) WITH ORDINALITY AS k (lock, position)
+WHERE NOT pg_try_advisory_xact_lock(lock);
+
+-- name: lock_sources
+-- Lock the sources, in the sorted order in which they are given, so that their velocity is decided
+-- one batch after the other and no two batches wait in a circle. Answers the time after that.
+SELECT count(pg_advisory_xact_lock(source_key)), clock_timestamp()
+FROM unnest(%(source_keys)s::bigint[]) AS source_key;
+
+-- name: find_answers
+-- What was answered to these keys before.
+SELECT key_digest, e.body_digest, e.payment_id, e.event_id, e.created_at, e.answer
+FROM unnest(%(key_digests)s::uuid[]) AS k (key_digest)
+JOIN events AS e USING (key_digest);
+
+-- name: find_history
+-- Attempts and approved sums of these sources over the sliding windows, and what was approved
+-- within the last minute. Looks at no more rows of a source than any limit on attempts can need.
+SELECT source_key,
+    count(*) FILTER (WHERE p.created_at > at - interval '1 minute'),
+    count(*) FILTER (WHERE p.created_at > at - interval '1 hour'),
+    count(*),
+    coalesce(sum(amount_minor) FILTER (WHERE approved
+        AND p.created_at > at - interval '1 minute'), 0)::bigint,
+    coalesce(sum(amount_minor) FILTER (WHERE approved
+        AND p.created_at > at - interval '1 hour'), 0)::bigint,
+    coalesce(sum(amount_minor) FILTER (WHERE approved), 0)::bigint,
+    array_agg(amount_minor) FILTER (WHERE approved AND p.created_at > at - interval '1 minute'),
+    array_agg(reference) FILTER (WHERE approved AND p.created_at > at - interval '1 minute')
+FROM (SELECT clock_timestamp() AS at OFFSET 0) AS now
+CROSS JOIN unnest(%(source_keys)s::bigint[]) AS source_key
+CROSS JOIN LATERAL (
+    SELECT created_at, amount_minor, reference, status <> 'declined' AS approved
+    FROM payments
+    WHERE payments.source_key = source_key.source_key
+        AND created_at > at - interval '24 hours'
+    ORDER BY created_at DESC
+    LIMIT 1000
+) AS p
+GROUP BY source_key;
+
+-- name: record_payments
+-- Record a batch of decided payments.
+SELECT record_payments(%(shard)s, %(recorded_at)s, %(merchant_ids)s, %(payment_ids)s,
+    %(event_ids)s, %(key_digests)s, %(body_digests)s, %(source_keys)s, %(statuses)s,
+    %(currencies)s, %(exponents)s, %(amounts_minor)s, %(captured_minor)s, %(fees_minor)s,
+    %(sources)s, %(refs)s, %(descriptions)s, %(decline_codes)s, %(lifetimes_s)s, %(answers)s,
+    %(kinds)s, %(debits)s, %(credits)s);
+
+-- name: lock_payment
+-- Lock one payment; answer its row, the time after the lock, and whether it is settled.
+SELECT (payment).merchant_id, (payment).payment_id, (payment).status, (payment).currency,
+    (payment).exponent, (payment).amount_minor, (payment).captured_minor,
+    (payment).refunded_minor, (payment).fee_minor, (payment).source, (payment).reference,
+    (payment).description, (payment).decline_code, (payment).created_at, (payment).captured_at,
+    (payment).expires_at, locked_at, coalesce(settled, false)
+FROM lock_payment(%(merchant_id)s, %(payment_id)s);
+
+-- name: lock_expired
+-- Lock authorizations that are over and that no other task is working on.
+SELECT (payment).merchant_id, (payment).payment_id, (payment).status, (payment).currency,
+    (payment).exponent, (payment).amount_minor, (payment).captured_minor,
+    (payment).refunded_minor, (payment).fee_minor, (payment).source, (payment).reference,
+    (payment).description, (payment).decline_code, (payment).created_at, (payment).captured_at,
+    (payment).expires_at, locked_at
+FROM lock_expired(%(most)s);
+
+-- name: record_moves
+-- Record moves of locked payments.
+SELECT record_moves(%(shard)s, %(recorded_at)s, %(merchant_ids)s, %(payment_ids)s, %(event_ids)s,
+    %(key_digests)s, %(body_digests)s, %(types)s, %(statuses)s, %(captured)s, %(refunded)s,
+    %(fees)s, %(refund_ids)s, %(refund_amounts_minor)s, %(answers)s, %(subject_ids)s,
+    %(ordinals)s, %(transfer_merchant_ids)s, %(currencies)s, %(kinds)s, %(debits)s, %(credits)s,
+    %(amounts_minor)s, %(transfer_fees_minor)s);
+
+-- name: settle_captures
+-- Settle what was captured up to a time; answer how many merchants and currencies were moved.
+SELECT settle_captures(%(run_id)s, clock_timestamp() - %(delay)s::interval);
+
+-- name: get_payment
+-- One payment of one merchant.
+SELECT merchant_id, payment_id, status, currency, exponent, amount_minor, captured_minor,
+    refunded_minor, fee_minor, source, reference, description, decline_code, created_at,
+    captured_at, expires_at
+FROM payments
+WHERE merchant_id = %(merchant_id)s AND payment_id = %(payment_id)s;
+
+-- name: list_payments
+-- A merchant's payments before a given one, newest first.
+SELECT merchant_id, payment_id, status, currency, exponent, amount_minor, captured_minor,
+    refunded_minor, fee_minor, source, reference, description, decline_code, created_at,
+    captured_at, expires_at
+FROM payments
+WHERE merchant_id = %(merchant_id)s AND payment_id < %(before)s
+ORDER BY payment_id DESC
+LIMIT %(most)s;
+
+-- name: list_events
+-- A merchant's events after a given one, oldest first, up to where no commit can still appear.
+SELECT transaction_id::text::bigint, event_id, type, payment_id, created_at, answer
+FROM events
+WHERE merchant_id = %(merchant_id)s
+    AND (transaction_id, event_id) > (%(after_transaction)s::text::xid8, %(after)s)
+    AND transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY transaction_id, event_id
+LIMIT %(most)s;
+
+-- name: list_balances
+-- A merchant's balances: the sums of their shards.
+SELECT currency, sum(acquirer_receivable)::bigint, sum(authorization_holds)::bigint,
+    sum(merchant_pending)::bigint, sum(merchant_available)::bigint, sum(fees)::bigint,
+    sum(refunds_payable)::bigint
+FROM balances
+WHERE merchant_id = %(merchant_id)s
+GROUP BY currency
+ORDER BY currency;
+
+-- name: find_principal
+-- The merchant and the scopes behind an API key's digest.
+SELECT m.merchant_id, m.active, m.terms::text, k.scopes
+FROM api_keys AS k
+JOIN merchants AS m USING (merchant_id)
+WHERE k.key_digest = %(key_digest)s AND k.revoked_at IS NULL;
+
+-- name: find_changes
+-- Keys whose own row or whose merchant's row changed of late; caches forget them.
+SELECT k.key_digest
+FROM api_keys AS k
+JOIN merchants AS m USING (merchant_id)
+WHERE greatest(k.changed_at, m.changed_at) > clock_timestamp() - %(within)s::interval;
+
+-- name: probe
+-- Whether this database takes writes.
+SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean;
+
+-- name: save_merchant
+-- Create a merchant, or change it.
+INSERT INTO merchants (name, active, terms) VALUES (%(name)s, %(active)s, %(terms)s::jsonb)
+ON CONFLICT (name) DO UPDATE SET active = excluded.active, terms = excluded.terms,
+    changed_at = clock_timestamp()
+RETURNING merchant_id;
+
+-- name: create_key
+-- Give a merchant one more key.
+INSERT INTO api_keys (key_digest, merchant_id, scopes, hint)
+SELECT %(key_digest)s, merchant_id, %(scopes)s, %(hint)s FROM merchants WHERE name = %(name)s;
+
+-- name: revoke_key
+-- Take keys from a merchant.
+UPDATE api_keys SET revoked_at = clock_timestamp(), changed_at = clock_timestamp()
+WHERE hint = %(hint)s AND revoked_at IS NULL
+    AND merchant_id = (SELECT merchant_id FROM merchants WHERE name = %(name)s);
