@@ -11,6 +11,7 @@ another body waits until that is settled.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -90,7 +91,9 @@ class Importer:
         self._outstanding: deque[tuple[Chunk, Future[list[BatchResult]]]] = deque()
         # The bodies on their way, by key, to keep lines that share a key in their order.
         self._bodies: dict[str, bytes] = {}
-        self._saved_s = self._began_s = time.monotonic()
+        self._began_s = time.monotonic()
+        # The first chunk is recorded at once, so that a run killed early is recognised too.
+        self._saved_s = -math.inf
         self._seconds_before = self._totals.seconds
 
     def run(self, on_progress: Callable[[int, Totals], None] = lambda *_: None) -> Summary:

@@ -27,7 +27,7 @@ from evertill.domain.errors import (
 from evertill.domain.moves import Move, expire
 from evertill.domain.payments import Refund, StoredPayment
 from evertill.storage.answers import lock_number, read_answers, replay
-from evertill.storage.packing import pack_int2, pack_int4, pack_int8, pack_text, pack_uuid
+from evertill.storage.packing import pack_int2, pack_int4, pack_int8, pack_optional_uuid, pack_text, pack_uuid
 from evertill.storage.reads import read_payment
 from evertill.storage.statements import STATEMENTS
 from evertill.storage.submissions import Answer
@@ -183,14 +183,14 @@ def _columns(rows: Sequence[_Recorded]) -> dict[str, object]:
         "merchant_ids": pack_int8([p.merchant_id for p in payments]),
         "payment_ids": pack_uuid([p.payment_id for p in payments]),
         "event_ids": pack_uuid([row.event_id for row in rows]),
-        "key_digests": pack_uuid([row.key_digest for row in rows]),
-        "body_digests": pack_uuid([row.body_digest for row in rows]),
+        "key_digests": pack_optional_uuid([row.key_digest for row in rows]),
+        "body_digests": pack_optional_uuid([row.body_digest for row in rows]),
         "types": pack_text([row.move.event_type.encode() for row in rows]),
         "statuses": pack_text([p.status.encode() for p in payments]),
         "captured": pack_int8([p.captured_minor for p in payments]),
         "refunded": pack_int8([p.refunded_minor for p in payments]),
         "fees": pack_int8([p.fee_minor for p in payments]),
-        "refund_ids": pack_uuid([row.refund_id for row in rows]),
+        "refund_ids": pack_optional_uuid([row.refund_id for row in rows]),
         "refund_amounts_minor": pack_int8([row.move.refund_minor for row in rows]),
         "answers": pack_text([row.answer for row in rows]),
     }

@@ -17,7 +17,10 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 _HEADER: Final = struct.Struct(">iiIii")
+_int2: Final = struct.Struct(">ih")
+_int4: Final = struct.Struct(">ii")
 _NULL: Final = b"\xff\xff\xff\xff"
+_SIZE_16: Final = b"\x00\x00\x00\x10"
 
 
 class PackedArray(bytes):
@@ -85,12 +88,13 @@ def register(context: AdaptContext) -> None:
 
 def pack_int2(values: Sequence[int | None]) -> Int2Array:
     """Pack small integers, or NULLs, as smallint[]."""
-    return Int2Array.of(len(values), b"".join([_small(value, 2) for value in values]))
+    elements = [_NULL if value is None else _int2.pack(2, value) for value in values]
+    return Int2Array.of(len(values), b"".join(elements))
 
 
 def pack_int4(values: Sequence[int]) -> Int4Array:
     """Pack integers as integer[]."""
-    return Int4Array.of(len(values), b"".join([_small(value, 4) for value in values]))
+    return Int4Array.of(len(values), b"".join([_int4.pack(4, value) for value in values]))
 
 
 def pack_int8(values: Sequence[int]) -> Int8Array:
@@ -105,14 +109,15 @@ def pack_text(values: Sequence[bytes | None]) -> TextArray:
     return TextArray.of(len(values), b"".join([_sized(value) for value in values]))
 
 
-def pack_uuid(values: Sequence[bytes | None]) -> UuidArray:
+def pack_uuid(values: Sequence[bytes]) -> UuidArray:
+    """Pack 16-byte strings as uuid[]."""
+    return UuidArray.of(len(values), _SIZE_16 + _SIZE_16.join(values))
+
+
+def pack_optional_uuid(values: Sequence[bytes | None]) -> UuidArray:
     """Pack 16-byte strings, or NULLs, as uuid[]."""
     return UuidArray.of(len(values), b"".join([_sized(value) for value in values]))
 
 
 def _sized(value: bytes | None) -> bytes:
     return _NULL if value is None else len(value).to_bytes(4, "big") + value
-
-
-def _small(value: int | None, size: int) -> bytes:
-    return _sized(None if value is None else value.to_bytes(size, "big", signed=True))
