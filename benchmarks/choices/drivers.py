@@ -45,9 +45,6 @@ CREATE TABLE choices_read AS SELECT i::int8 AS a, gen_random_uuid() AS b, gen_ra
 """
 
 
-# --- packing ------------------------------------------------------------------------------
-
-
 class Packed(NamedTuple):
     """A parameter that already is in PostgreSQL's binary format."""
 
@@ -119,9 +116,6 @@ def pack_timestamptz(values: Sequence[int]) -> Packed:
     return _array(TIMESTAMPTZ, len(values), body)
 
 
-# --- the batches --------------------------------------------------------------------------
-
-
 def columns(count: int) -> list[list[Any]]:
     """Return one batch as the service would hold it: uuids as bytes, times as integers."""
     now = time.time_ns() // 1000
@@ -160,10 +154,8 @@ def as_packed(batch: list[list[Any]]) -> list[Packed]:
 def insert(placeholder: Callable[[int], str]) -> str:
     """Return the set-based insert with the driver's placeholders."""
     arrays = ", ".join(f"{placeholder(i)}::{cast}[]" for i, cast in enumerate(CASTS, start=1))
-    return f"INSERT INTO choices_write SELECT * FROM unnest({arrays})"  # noqa: S608 - constants
+    return f"INSERT INTO choices_write SELECT * FROM unnest({arrays})"
 
-
-# --- the drivers --------------------------------------------------------------------------
 
 Write = Callable[[list[list[Any]]], Awaitable[Any]]
 Read = Callable[[], Awaitable[Any]]
@@ -202,9 +194,6 @@ async def asyncpg_driver(url: str) -> tuple[Write, Read]:
     return write, read
 
 
-# --- the comparison -----------------------------------------------------------------------
-
-
 async def timed(
     action: Callable[[], Awaitable[Any]], rows: int, seconds: float
 ) -> tuple[float, float]:
@@ -234,7 +223,7 @@ async def compare(url: str, rounds: int, seconds: float) -> None:
         batch = columns(size)
         for _ in range(rounds):
             for name, (write, read) in drivers.items():
-                action = (lambda w=write: w(batch)) if size else read
+                action = (lambda w=write, b=batch: w(b)) if size else read
                 runs[name].append(await timed(action, size or READ_ROWS, seconds))
         shape = f"insert {size}" if size else f"select {READ_ROWS}"
         for name, figures in runs.items():

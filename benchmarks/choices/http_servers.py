@@ -45,8 +45,6 @@ BODY_SECONDS = 5.0
 BODY_BYTES = 1 << 20
 CONNECTIONS = (64, 256)
 
-# --- the handler, the same for every server
-
 
 class Payment(msgspec.Struct, forbid_unknown_fields=True):
     """The request body of the benchmark."""
@@ -96,8 +94,6 @@ def answer(payment: Payment) -> bytes:
         | {"source": payment.source, "reference": payment.reference}
     )
 
-
-# --- the servers --------------------------------------------------------------------------
 
 RSGI_HEADERS = [("content-type", "application/json"), ("x-request-id", "req_0123456789abcdef")]
 ASGI_HEADERS = [(name.encode(), value.encode()) for name, value in RSGI_HEADERS]
@@ -224,14 +220,13 @@ def serve_granian(
 
 def serve_uvicorn(port: int) -> None:
     """Serve with uvicorn on httptools and uvloop."""
-    options: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none"}
-    options |= {"lifespan": "off", "access_log": False}
+    options: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "lifespan": "off"}
     uvicorn.run(
         AsgiApp(),
         host=HOST,
         port=port,
         log_level=logging.ERROR,
-        server_header=False,
+        access_log=False,
         **options,
     )
 
@@ -255,8 +250,6 @@ SERVERS: dict[str, Callable[[int], None]] = {
     "granian-mt-guarded": lambda port: serve_granian(port, GuardedRsgiApp, RuntimeModes.mt),
     "uvicorn-asgi": serve_uvicorn,
 }
-
-# --- the load generator -------------------------------------------------------------------
 
 REQUEST = (
     b"POST /v1/payments HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -314,9 +307,6 @@ async def load(port: int, connections: int, seconds: float) -> None:
     count, ordered = len(latencies), sorted(latencies)
     summary = {"count": count, "p50": ordered[count // 2], "p99": ordered[int(count * 0.99)]}
     print(json.dumps(summary), flush=True)
-
-
-# --- the comparison
 
 
 class Figures(NamedTuple):

@@ -33,7 +33,7 @@ def client_of(stand_in: Any, patience: Patience = SHORT) -> Client:
 def test_a_payment_is_taken(stand_in: Any) -> None:
     with client_of(stand_in) as client:
         taken = client.create_payment(PAYMENT, "key-1")
-    assert ("captured", False) == (taken.payment.status, taken.replayed)
+    assert (taken.payment.status, taken.replayed) == ("captured", False)
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "503", "504", "429"])
@@ -42,7 +42,7 @@ def test_a_payment_is_sent_again_under_its_key_and_taken_once(stand_in: Any, fau
     with client_of(stand_in) as client:
         taken = client.create_payment(PAYMENT, "key-1")
     assert fault == "drop_after" or not taken.replayed
-    assert (2, ["key-1"]) == (stand_in.calls, list(stand_in.answers))
+    assert (stand_in.calls, list(stand_in.answers)) == (2, ["key-1"])
 
 
 def test_retry_after_is_waited_for(stand_in: Any) -> None:
@@ -73,10 +73,10 @@ def test_a_definite_refusal_is_not_sent_again_and_names_its_code(stand_in: Any) 
     stand_in.faults.append("422")
     with client_of(stand_in) as client, pytest.raises(Refused) as caught:
         client.create_payment(PAYMENT, "key-1")
-    assert (422, "invalid_request") == (
+    assert (
         caught.value.fields["status"],
         caught.value.fields["problem_code"],
-    )
+    ) == (422, "invalid_request")
     assert stand_in.calls == 1
 
 
@@ -111,8 +111,8 @@ def test_an_unsettled_payment_of_a_batch_is_sent_again_alone(stand_in: Any, faul
     stand_in.faults.append(fault)
     with client_of(stand_in) as client:
         results = client.send_batch([item("a"), item("b")])
-    assert [201, 201] == [result.status for result in results]
-    assert [False, False] == [result.replayed for result in results]
+    assert [result.status for result in results] == [201, 201]
+    assert [result.replayed for result in results] == [False, False]
     assert (2, {"a", "b"}) == (stand_in.calls, set(stand_in.answers))
 
 

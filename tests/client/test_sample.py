@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 import tracemalloc
 from collections import Counter
 from decimal import Decimal
@@ -23,13 +24,13 @@ COUNT = 40_000
 
 @pytest.fixture(scope="module")
 def lines() -> list[str]:
-    print(f"seed {SEED}")
+    sys.stdout.write(f"seed {SEED}\n")
     return "".join(write_sample(COUNT, SEED, CsvEncoder())).splitlines()
 
 
 @pytest.fixture(scope="module")
 def rows(lines: list[str]) -> list[dict[str, str]]:
-    return [row for row in csv.DictReader(lines) if not row.get(None)]  # type: ignore[call-overload]
+    return [row for row in csv.DictReader(lines) if not row.get(None)]
 
 
 def test_the_same_seed_gives_the_same_file(lines: list[str]) -> None:

@@ -27,7 +27,7 @@ def test_a_batch_item_of_the_client_is_one_of_the_service() -> None:
 def test_the_client_knows_the_services_bounds() -> None:
     properties = msgspec.json.schema(models.NewPayment)["$defs"]["NewPayment"]["properties"]
     assert models.BATCH_ITEMS_MAX == wire.BATCH_ITEMS_MAX
-    assert wire.SOURCE_LENGTH_MAX == properties["source"]["maxLength"]
+    assert properties["source"]["maxLength"] == wire.SOURCE_LENGTH_MAX
     for name, most in (
         ("reference", wire.REFERENCE_LENGTH_MAX),
         ("description", wire.DESCRIPTION_LENGTH_MAX),

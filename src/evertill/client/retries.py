@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import Final
+from typing import Final, NoReturn
 
 import httpx
 import msgspec
@@ -24,6 +24,7 @@ BACKOFF_MAX_S: Final = 5.0
 BACKOFF_DOUBLINGS_MAX: Final = 10
 # An address where nothing ever answered is more likely mistyped than restarting.
 UNREACHED_MAX_S: Final = 3.0
+NO_ANSWER: Final = "The service did not answer."
 
 # 429 and 503 say that nothing was done; the others leave it open what was.
 UNDONE_STATUSES: Final = frozenset({429, 503})
@@ -80,15 +81,10 @@ class Tries:
         """
         self._is_open |= not isinstance(error, UNSENT)
         waited_s = time.monotonic() - self._began_s
-        if not self._is_open and (
-            self._is_spent(0) or (not reached and waited_s > UNREACHED_MAX_S)
-        ):
-            message = (
-                f"No service answers at {self._url}. Start one with `make up`, or name another "
-                "with --url."
-            )
-            raise ServiceUnreachable(message, url=self._url)
-        self._pause(0, Problem(detail="The service did not answer."))
+        problem = Problem(detail=NO_ANSWER)
+        if not reached and not self._is_open and waited_s > UNREACHED_MAX_S:
+            self._give_up(problem)
+        self._pause(0, problem)
 
     def after_answer(self, status: int, problem: Problem, pause_s: float = 0) -> None:
         """Pause, at least `pause_s`, after an answer that invites another try.
@@ -112,11 +108,17 @@ class Tries:
         ends_s = time.monotonic() + pause_s - self._began_s
         return self._tried >= self._patience.attempts_max or ends_s > self._patience.total_s
 
-    def _give_up(self, problem: Problem) -> None:
+    def _give_up(self, problem: Problem) -> NoReturn:
         if self._is_open:
             message = (
                 f"The outcome is unknown: {self._url} gave no final answer in time. Retry with "
                 "the same idempotency key to learn it; nothing is taken twice."
             )
             raise OutcomeUnknown(message)
+        if problem.detail == NO_ANSWER:
+            message = (
+                f"No service answers at {self._url}. Start one with `make up`, or name another "
+                "with --url."
+            )
+            raise ServiceUnreachable(message, url=self._url)
         raise Refused(problem.detail, status=problem.status, problem_code=problem.code)

@@ -136,6 +136,12 @@ class BodyTooLarge(EvertillError):
     code = "body_too_large"
 
 
+class UnsupportedMediaType(EvertillError):
+    """The body must be uncompressed JSON. Send `Content-Type: application/json`."""
+
+    code = "unsupported_media_type"
+
+
 class RateLimited(EvertillError):
     """The merchant's request rate is over its limit. Retry after the stated time."""
 

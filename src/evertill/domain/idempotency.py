@@ -22,7 +22,6 @@ KEY_KEPT: Final = timedelta(days=400)
 DIGEST_SIZE_BYTES: Final = 16
 
 _QUOTED: Final = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')
-_BARE: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 
 
 def read_key(header: str | None) -> str:
@@ -32,14 +31,14 @@ def read_key(header: str | None) -> str:
     """
     if header is None:
         raise IdempotencyKeyMissing
-    quoted = _QUOTED.fullmatch(header)
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else header
-    return check_key(key)
+    quoted = _QUOTED.fullmatch(header) if header.startswith('"') else None
+    return check_key(re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else header)
 
 
 def check_key(key: str) -> str:
     """Return `key` when it is 1 to 255 printable ASCII characters; else IdempotencyKeyInvalid."""
-    if len(key) > KEY_LENGTH_MAX or not _BARE.fullmatch(key):
+    printable = key.isascii() and key.isprintable() and key.strip(" ") == key
+    if not (printable and 0 < len(key) <= KEY_LENGTH_MAX):
         raise IdempotencyKeyInvalid
     return key
 

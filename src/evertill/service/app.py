@@ -19,7 +19,8 @@ from evertill.domain.errors import (
     Unavailable,
 )
 from evertill.service import docs, logs, metrics
-from evertill.service.auth import Authenticator, Caller
+from evertill.service.auth import Authenticator
+from evertill.service.bodies import check_media_type
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
@@ -122,15 +123,18 @@ class App:
             route, variable = self._router.find(exchange.method, exchange.path)
             exchange.route = route.path
             arguments = () if variable is None else (variable,)
+            if exchange.body:
+                check_media_type(exchange.headers)
             if route.scope is None:
                 self._call(route, exchange, *arguments)
                 return
-            caller = self._authenticator.cached(exchange.header(b"authorization"))
-            if isinstance(caller, Caller):
+            header = exchange.header(b"authorization")
+            caller = self._authenticator.cached(header)
+            if caller is not None:
                 caller.check_scope(route.scope)
                 self._call(route, exchange, caller, *arguments)
             else:
-                self._spawn(exchange, self._look_up(route, exchange, caller, arguments))
+                self._spawn(exchange, self._look_up(route, exchange, header or "", arguments))
         except EvertillError as error:
             exchange.fail(error)
         except Exception:
@@ -145,9 +149,9 @@ class App:
             self._spawn(exchange, answer)
 
     async def _look_up(
-        self, route: Route, exchange: Exchange, key_digest: bytes, arguments: tuple[str, ...]
+        self, route: Route, exchange: Exchange, header: str, arguments: tuple[str, ...]
     ) -> None:
-        caller = await self._authenticator.look_up(key_digest)
+        caller = await self._authenticator.look_up(header)
         caller.check_scope(route.scope or "admin")
         answer = self._handlers[route.handler](exchange, caller, *arguments)
         if isinstance(answer, Awaitable):
@@ -183,14 +187,14 @@ class App:
 
     def _log_reply(self, exchange: Exchange, response: Response) -> None:
         seconds = self._loop.time() - exchange.started_s
-        route = exchange.route or "none"
-        metrics.observe_request(route, exchange.method, response.status, seconds)
+        metrics.observe_request(exchange.route, exchange.method, response.status, seconds)
         self._stream.write(
-            logs.access_entry(
+            logs.Access(
+                at=logs.now(),
                 request_id=exchange.request_id,
                 payment_id=exchange.payment_id.hex(),
                 method=exchange.method,
-                route=route,
+                route=exchange.route,
                 status=int(response.status),
                 ms=round(seconds * 1000, 2),
             )

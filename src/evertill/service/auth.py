@@ -12,14 +12,14 @@ import asyncio
 import logging
 from collections import OrderedDict
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.domain.errors import Forbidden, RateLimited, Unauthorized, Unavailable
+from evertill.domain.rules import Merchant
 from evertill.storage import directory
-from evertill.storage.directory import Principal
 
 CACHE_SIZE_MAX: Final = 20_000
 UNKNOWN_SIZE_MAX: Final = 10_000
@@ -29,43 +29,52 @@ REFRESH_INTERVAL_S: Final = 2.0
 REFRESH_OVERLAP: Final = timedelta(seconds=15)
 KEY_LENGTH_MAX: Final = 128
 
-_SCHEME: Final = "Bearer "
+# A scheme's name is compared without regard to case (RFC 9110, section 11.1).
+_SCHEME: Final = "bearer "
 
+K = TypeVar("K")
 V = TypeVar("V")
 
 log = logging.getLogger(__name__)
 
 
-class Caller:
-    """An authenticated merchant within this process, with its share of the merchant's rate."""
+class Bucket:
+    """What one merchant may still send through this process: a second's worth at most."""
 
-    __slots__ = ("_at_s", "_rate_per_s", "_tokens", "merchant", "scopes")
+    __slots__ = ("_at_s", "_tokens", "rate_per_s")
 
-    def __init__(self, principal: Principal, workers: int, now_s: float) -> None:
-        """Allow this process one of `workers` shares of what the merchant may send."""
-        self.merchant = principal.merchant
-        self.scopes = principal.scopes
-        self._rate_per_s = principal.merchant.terms.payments_per_s_max / workers
-        self._tokens = self._rate_per_s
+    def __init__(self, rate_per_s: float, now_s: float) -> None:
+        """Start full."""
+        self.rate_per_s = rate_per_s
+        self._tokens = rate_per_s
         self._at_s = now_s
+
+    def spend(self, payments: int, now_s: float) -> None:
+        """Take tokens; raise RateLimited when none is left.
+
+        A batch may overdraw the bucket once, so that a full batch is possible at any rate.
+        """
+        refilled = self._tokens + (now_s - self._at_s) * self.rate_per_s
+        self._tokens = min(refilled, self.rate_per_s)
+        self._at_s = now_s
+        if self._tokens < 1:
+            raise RateLimited
+        self._tokens -= payments
+
+
+class Caller(NamedTuple):
+    """An authenticated merchant within this process."""
+
+    merchant: Merchant
+    scopes: frozenset[str]
+    key_digest: bytes
+    bucket: Bucket
 
     def check_scope(self, scope: str) -> None:
         """Raise Forbidden unless the key covers `scope`."""
         if scope not in self.scopes:
             message = f"This operation needs a key with the scope '{scope}'."
             raise Forbidden(message)
-
-    def spend(self, requests: int, now_s: float) -> None:
-        """Take tokens from a bucket that holds one second's worth; raise RateLimited when empty.
-
-        A batch may overdraw the bucket once, so that a full batch is possible at any rate.
-        """
-        refilled = self._tokens + (now_s - self._at_s) * self._rate_per_s
-        self._tokens = min(refilled, self._rate_per_s)
-        self._at_s = now_s
-        if self._tokens < 1:
-            raise RateLimited
-        self._tokens -= requests
 
 
 class Authenticator:
@@ -75,24 +84,29 @@ class Authenticator:
         """Look keys up through `pool`; `workers` processes share each merchant's rate."""
         self._pool = pool
         self._workers = workers
-        self._callers: OrderedDict[bytes, Caller] = OrderedDict()
+        # By the header as it is sent: a digest per request would cost as much as its decoding.
+        self._callers: OrderedDict[str, Caller] = OrderedDict()
+        # By merchant: all keys of a merchant, and the same key after a change, share one.
+        self._buckets: OrderedDict[int, Bucket] = OrderedDict()
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._loop = asyncio.get_running_loop()
 
-    def cached(self, header: str | None) -> Caller | bytes:
-        """Return the caller, or the digest to look up; raise Unauthorized for a bad header."""
-        if header is None or not header.startswith(_SCHEME) or len(header) > KEY_LENGTH_MAX:
-            raise Unauthorized
-        key_digest = directory.digest(header[len(_SCHEME) :])
-        caller = self._callers.get(key_digest)
+    def cached(self, header: str | None) -> Caller | None:
+        """Return the caller if it is remembered; raise Unauthorized for what can be no key."""
+        caller = self._callers.get(header or "")
         if caller is not None:
             return caller
+        if header is None or len(header) > KEY_LENGTH_MAX:
+            raise Unauthorized
+        if header[: len(_SCHEME)].lower() != _SCHEME:
+            raise Unauthorized
+        return None
+
+    async def look_up(self, header: str) -> Caller:
+        """Ask the database; raise Unauthorized for an unknown key, Unavailable without answer."""
+        key_digest = directory.digest(header[len(_SCHEME) :])
         if self._unknown.get(key_digest, 0.0) > self._loop.time():
             raise Unauthorized
-        return key_digest
-
-    async def look_up(self, key_digest: bytes) -> Caller:
-        """Ask the database; raise Unauthorized for an unknown key, Unavailable without answer."""
         try:
             principal = await directory.find_principal(self._pool, key_digest)
         except (psycopg.Error, PoolTimeout, TooManyRequests):
@@ -101,25 +115,40 @@ class Authenticator:
         if principal is None:
             _remember(self._unknown, key_digest, now_s + UNKNOWN_KEPT_S, UNKNOWN_SIZE_MAX)
             raise Unauthorized
-        caller = Caller(principal, self._workers, now_s)
-        _remember(self._callers, key_digest, caller, CACHE_SIZE_MAX)
+        bucket = self._bucket(principal.merchant, now_s)
+        caller = Caller(principal.merchant, principal.scopes, key_digest, bucket)
+        _remember(self._callers, header, caller, CACHE_SIZE_MAX)
         return caller
+
+    def _bucket(self, merchant: Merchant, now_s: float) -> Bucket:
+        rate_per_s = merchant.terms.payments_per_s_max / self._workers
+        bucket = self._buckets.get(merchant.merchant_id)
+        if bucket is None:
+            bucket = Bucket(rate_per_s, now_s)
+            _remember(self._buckets, merchant.merchant_id, bucket, CACHE_SIZE_MAX)
+        bucket.rate_per_s = rate_per_s
+        return bucket
 
     async def refresh(self) -> None:
         """Forget what changed, over and over."""
         while True:
             await asyncio.sleep(REFRESH_INTERVAL_S)
             try:
-                changed = await directory.find_changes(self._pool, REFRESH_OVERLAP)
+                changed = set(await directory.find_changes(self._pool, REFRESH_OVERLAP))
             except (psycopg.Error, PoolTimeout, TooManyRequests):
                 log.warning("changed keys could not be read; what is remembered goes on working")
                 continue
-            for key_digest in changed:
-                self._callers.pop(key_digest, None)
-                self._unknown.pop(key_digest, None)
+            self._forget(changed)
+
+    def _forget(self, changed: set[bytes]) -> None:
+        for key_digest in changed:
+            self._unknown.pop(key_digest, None)
+        stale = [h for h, caller in self._callers.items() if caller.key_digest in changed]
+        for header in stale:
+            del self._callers[header]
 
 
-def _remember(cache: OrderedDict[bytes, V], key: bytes, value: V, most: int) -> None:
+def _remember(cache: OrderedDict[K, V], key: K, value: V, most: int) -> None:
     cache[key] = value
     if len(cache) > most:
         cache.popitem(last=False)

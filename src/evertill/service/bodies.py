@@ -7,16 +7,33 @@ msgspec checks types and limits. Two things it does not: a JSON object that name
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from evertill.domain.cards import holds_card_number
-from evertill.domain.errors import CardNumberRefused, InvalidRequest, MalformedRequest
+from evertill.domain.errors import (
+    CardNumberRefused,
+    InvalidRequest,
+    MalformedRequest,
+    UnsupportedMediaType,
+)
 from evertill.domain.money import exponent
 from evertill.service.models import NewPayment, NewValidation
 
+_TWICE: Final = "The body names a member of an object twice."
+_MEDIA_TYPES: Final = frozenset({b"application/json", b"application/x-www-form-urlencoded"})
+
+
+class _Batch(msgspec.Struct, forbid_unknown_fields=True):
+    """A batch whose payments are still text."""
+
+    payments: list[msgspec.Raw]
+
+
 _encoder: Final = msgspec.json.Encoder()
+_batch_decoder: Final = msgspec.json.Decoder(_Batch)
 
 T = TypeVar("T")
 
@@ -38,6 +55,39 @@ def read_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     if body.count(b":") != _encoder.encode(value).count(b":") or b"\\" in body:
         json.loads(body, object_pairs_hook=_unique)
     return value
+
+
+def read_batch(body: bytes) -> list[msgspec.Raw]:
+    """Return the payments of a batch, each still text, so that a bad one is only its own problem.
+
+    Raise what `read_body` raises for what is around them.
+    """
+    try:
+        payments = _batch_decoder.decode(body).payments
+    except msgspec.ValidationError as failure:
+        raise _invalid(failure) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        message = f"The body is not valid JSON: {failure}."
+        raise MalformedRequest(message) from None
+    # Items are kept as they came, so only the one colon after `payments` stands outside of them.
+    if body.count(b":") != 1 + sum([bytes(raw).count(b":") for raw in payments]):
+        raise MalformedRequest(_TWICE)
+    return payments
+
+
+def check_media_type(headers: Mapping[bytes, bytes]) -> None:
+    """Raise UnsupportedMediaType for a body that says to be something else than JSON.
+
+    What HTML forms send is let through: curl names it when it is not told better, and a body that
+    is not JSON is refused for that.
+    """
+    named = headers.get(b"content-type")
+    if named is not None and named not in _MEDIA_TYPES:
+        media_type = named.partition(b";")[0].strip().lower()
+        if media_type not in _MEDIA_TYPES:
+            raise UnsupportedMediaType
+    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMediaType
 
 
 def check_payment(request: NewPayment | NewValidation) -> None:
@@ -66,5 +116,5 @@ def _invalid(failure: msgspec.ValidationError) -> InvalidRequest:
 def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(members)
     if len(found) != len(members):
-        raise MalformedRequest("The body names a member of an object twice.")
+        raise MalformedRequest(_TWICE)
     return found

@@ -91,8 +91,5 @@ class Exchange:
 
     def problem(self, error: EvertillError) -> Response:
         """Return the answer that tells an error."""
-        headers: tuple[tuple[str, str], ...] = ()
-        if retry_after_s := problems.RETRY_AFTER_S.get(type(error)):
-            headers = (("retry-after", str(retry_after_s)),)
         body = problems.encode(error, self.request_id)
-        return Response(problems.status_of(error), body, PROBLEM_JSON, headers)
+        return Response(problems.status_of(error), body, PROBLEM_JSON, problems.headers(error))

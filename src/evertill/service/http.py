@@ -40,6 +40,8 @@ RECEIVE_TIMEOUT_S: Final = 10.0
 KEEP_ALIVE_S: Final = 75.0
 SWEEP_INTERVAL_S: Final = 1.0
 
+_HEADERS_TOO_LARGE: Final = "The headers are too large."
+_LENGTH_DIGITS_MAX: Final = len(str(BODY_SIZE_MAX))
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus
 }
@@ -49,9 +51,13 @@ class Server:
     """All connections of one process: how many there may be, and how they end."""
 
     def __init__(
-        self, handle: Callable[[Exchange], None], on_reply: Callable[[Exchange, Response], None]
+        self,
+        handle: Callable[[Exchange], None],
+        on_reply: Callable[[Exchange, Response], None],
+        receive_timeout_s: float = RECEIVE_TIMEOUT_S,
     ) -> None:
         """Give complete requests to `handle` and tell `on_reply` of every answer."""
+        self.receive_timeout_s = receive_timeout_s
         self.handle = handle
         self.on_reply = on_reply
         self.connections: set[Connection] = set()
@@ -96,7 +102,6 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_busy",
-        "_chunks",
         "_headers",
         "_headers_size",
         "_loop",
@@ -132,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)
         if len(self._server.connections) > CONNECTIONS_MAX:
             self._refuse(Overloaded())
+            self._transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the connection; payments already at work go on to their commit."""
@@ -143,8 +149,6 @@ class Connection(asyncio.Protocol):
         """Parse what has come in."""
         if self._refused:
             return
-        if self._receiving_since_s is None:
-            self._receiving_since_s = self._loop.time()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -167,6 +171,10 @@ class Connection(asyncio.Protocol):
 
     # httptools' callbacks
 
+    def on_message_begin(self) -> None:
+        """Note when the request began, which may be in the same packet as the one before it."""
+        self._receiving_since_s = self._loop.time()
+
     def on_url(self, url: bytes) -> None:
         """Collect the request target; it may come in parts."""
         self._url += url
@@ -176,19 +184,22 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, within bounds."""
         self._headers_size += len(name) + len(value)
-        if self._headers_size > HEADERS_SIZE_MAX or len(self._headers) >= HEADERS_MAX:
-            raise MalformedRequest("The headers are too large.")
-        name = name.lower()
-        if name in self._headers and name in _SINGLE:
+        if self._headers_size > HEADERS_SIZE_MAX:
+            raise MalformedRequest(_HEADERS_TOO_LARGE)
+        headers, name = self._headers, name.lower()
+        if name in headers and name in _SINGLE:
             raise MalformedRequest(f"The header {name.decode('ascii', 'replace')} came twice.")
-        self._headers[name] = value
+        headers[name] = value
 
     def on_headers_complete(self) -> None:
         """Refuse a body that is too large before it is sent."""
+        if len(self._headers) > HEADERS_MAX:
+            raise MalformedRequest(_HEADERS_TOO_LARGE)
         length = self._headers.get(b"content-length", b"0")
-        if len(length) > len(str(BODY_SIZE_MAX)) or int(length) > BODY_SIZE_MAX:
+        if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_SIZE_MAX:
             raise BodyTooLarge
-        if self._headers.get(b"expect", b"").lower() == b"100-continue" and not self._busy:
+        expected = self._headers.get(b"expect")
+        if expected is not None and expected.lower() == b"100-continue" and not self._busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -201,9 +212,8 @@ class Connection(asyncio.Protocol):
         """Hand the request on, or let it wait for the one before it."""
         if self._refused:
             return
-        url = bytes(self._url)
         try:
-            path, _, query = url.decode("ascii").partition("?")
+            path, _, query = self._url.decode("ascii").partition("?")
         except UnicodeDecodeError:
             raise MalformedRequest("The URL must be ASCII.") from None
         method = self._parser.get_method().decode("ascii", "replace")
@@ -228,12 +238,15 @@ class Connection(asyncio.Protocol):
     def check_time(self, now_s: float) -> None:
         """Cut off a request that arrives too slowly and a connection that idles too long."""
         since_s = self._receiving_since_s
-        if since_s is not None and now_s - since_s > RECEIVE_TIMEOUT_S and not self._busy:
+        if self._busy:
+            return
+        if self._refused or not self._writable:
+            if now_s - self._since_s > self._server.receive_timeout_s:
+                self.abort()
+        elif since_s is not None and now_s - since_s > self._server.receive_timeout_s:
             self._refuse(RequestTimeout())
-        elif not self._busy and now_s - self._since_s > KEEP_ALIVE_S:
+        elif now_s - self._since_s > KEEP_ALIVE_S:
             self._transport.close()
-        elif not self._writable and now_s - self._since_s > RECEIVE_TIMEOUT_S:
-            self.abort()
 
     def close_if_idle(self) -> None:
         """Close unless a request is at work or being received."""
@@ -261,10 +274,17 @@ class Connection(asyncio.Protocol):
         if not self._waiting or self._waiting[0][0] is not exchange:
             return
         keep = self._waiting.popleft()[1] and not self._server.draining
+        # After a request that could not be read, the ones before it are answered, and that is all.
+        keep = keep and not (self._refused and not self._waiting)
         self._write(exchange, response, keep=keep)
         self._busy = False
         self._since_s = self._loop.time()
-        if not keep:
+        if not keep and self._refused:
+            # The client may still be sending. Closing now would make its system discard the answer
+            # (RFC 9112, section 9.6), so only our side ends; the client's end or a sweep does the
+            # rest.
+            self._transport.write_eof()
+        elif not keep:
             self._refused = True
             self._transport.close()
         elif self._waiting:
@@ -285,6 +305,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, error: EvertillError) -> None:
         """Answer a request that cannot be read whole, and close."""
         self._refused = True
+        self._start_message()
         if self._busy:
             # An answer is still owed to an earlier request; this one gets none.
             return

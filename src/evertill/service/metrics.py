@@ -17,13 +17,10 @@ MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2, 5)
 BATCH_SIZE_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
-REQUESTS: Final = Counter(
-    "evertill_http_requests", "Requests answered.", ["route", "method", "status"]
-)
 LATENCY: Final = Histogram(
     "evertill_http_request_seconds",
     "Seconds from a request received whole to its answer.",
-    ["route"],
+    ["route", "method", "status"],
     buckets=LATENCY_BUCKETS_S,
 )
 PAYMENTS: Final = Counter("evertill_payments_committed", "Payments recorded, declines included.")
@@ -45,21 +42,22 @@ POOL_SIZE: Final = Gauge(
 POOL_WAITING: Final = Gauge(
     "evertill_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum"
 )
-_children: Final[dict[tuple[str, str, int], tuple[Counter, Histogram]]] = {}
+_children: Final[dict[tuple[str, str, int], Histogram]] = {}
 READY: Final = Gauge(
     "evertill_ready", "1 while this worker can take payments.", multiprocess_mode="min"
 )
 
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:
-    """Note one answered request. Children are kept, because finding them by label is slow."""
-    key = (route, method, status)
-    children = _children.get(key)
-    if children is None:
-        counter = REQUESTS.labels(route, method if route != "none" else "other", str(status))
-        children = _children[key] = (counter, LATENCY.labels(route))
-    children[0].inc()
-    children[1].observe(seconds)
+    """Note one answered request. Children are kept, because finding them by label is slow.
+
+    A request without a route is counted under no method: its method is whatever somebody sent.
+    """
+    key = (route, method if route else "", status)
+    child = _children.get(key)
+    if child is None:
+        child = _children[key] = LATENCY.labels(route or "none", key[1] or "none", str(status))
+    child.observe(seconds)
 
 
 def observe_commit(size: int, seconds: float) -> None:

@@ -6,7 +6,7 @@ Limits on fields are part of the types, so that the document, the decoder and th
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,15 +23,16 @@ Amount = Annotated[
     Meta(ge=1, le=AMOUNT_MINOR_MAX, description="Minor units of the currency.", examples=[1099]),
 ]
 Currency = Annotated[
-    str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code.", examples=["USD"])
+    str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code.", examples=["USD"])
 ]
-# PostgreSQL's text cannot hold NUL, and control characters have no place in a reference.
+# PostgreSQL's text cannot hold NUL, and control characters have no place in a reference. `$` alone
+# matches before a line feed at the end too, in Python's dialect though not in JSON Schema's.
 Source = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=64,
-        pattern="^[!-~]+$",
+        pattern=r"^[!-~]+$(?!\n)",
         description="Opaque token of whatever is paid with; never a card number.",
         examples=["tok_4f9a1c"],
     ),
@@ -41,7 +42,7 @@ Reference = Annotated[
     Meta(
         min_length=1,
         max_length=64,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
+        pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)",
         description="The merchant's own reference.",
         examples=["order-1001"],
     ),
@@ -51,13 +52,22 @@ Description = Annotated[
     Meta(
         min_length=1,
         max_length=255,
-        pattern=r"^[^\x00-\x1f\x7f]+$",
+        pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)",
         description="Free text.",
         examples=["Two tickets"],
     ),
 ]
 PageSize = Annotated[int, Meta(ge=1, le=PAGE_SIZE_MAX)]
-Key = Annotated[str, Meta(min_length=1, max_length=255, examples=["order-1001-1"])]
+Key = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        # Only told here: `domain.idempotency.check_key` holds it, for headers as for batches.
+        extra_json_schema={"pattern": "^[!-~]([ -~]*[!-~])?$"},
+        examples=["order-1001-1"],
+    ),
+]
 
 
 class NewPayment(
@@ -106,7 +116,9 @@ class NewRefund(
     reference: Reference | None = None
 
 
-class NewValidation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewValidation(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A payment to decide about without taking it."""
 
     amount: Amount
@@ -135,7 +147,18 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     replayed: bool
-    body: Payment | Problem
+    # msgspec writes no schema for a union of untagged structs, so this one is spelled out.
+    body: Annotated[
+        Any,
+        Meta(
+            extra_json_schema={
+                "anyOf": [
+                    {"$ref": "#/components/schemas/Payment"},
+                    {"$ref": "#/components/schemas/Problem"},
+                ]
+            }
+        ),
+    ]
 
 
 class BatchResults(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +188,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     payment_id: str
     created_at: datetime
-    data: dict[str, object]
+    data: dict[str, Any]
 
 
 class EventPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ calls back after the commit.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, NamedTuple
 
 import msgspec
@@ -21,7 +20,7 @@ from evertill.domain.idempotency import body_digest, check_key, read_key, scope_
 from evertill.domain.rules import Attempt, source_key
 from evertill.service import problems
 from evertill.service.auth import Caller
-from evertill.service.bodies import check_payment, read_body
+from evertill.service.bodies import check_payment, read_batch, read_body
 from evertill.service.exchange import REPLAYED, Exchange, Response
 from evertill.service.models import BATCH_ITEMS_MAX, BatchItem, NewPayment
 from evertill.storage.committer import Committer
@@ -29,12 +28,6 @@ from evertill.storage.submissions import Answer, Submission, Waiter
 
 CREATE: Final = "create"
 REQUEST_TIMEOUT_S: Final = 5.0
-
-
-class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
-    """A batch whose payments are still text, so that a bad one is only its own problem."""
-
-    payments: list[msgspec.Raw]
 
 
 class _Item(NamedTuple):
@@ -46,7 +39,6 @@ class _Item(NamedTuple):
 
 _payment_decoder: Final = msgspec.json.Decoder(NewPayment)
 _item_decoder: Final = msgspec.json.Decoder(BatchItem)
-_envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
 
 
 class Payments:
@@ -55,30 +47,29 @@ class Payments:
     def __init__(self, committer: Committer) -> None:
         """Take payments through `committer`."""
         self._committer = committer
-        self._loop = asyncio.get_running_loop()
 
     def create(self, exchange: Exchange, caller: Caller) -> None:
         """Take one payment."""
         key = read_key(exchange.header(b"idempotency-key"))
         request = read_body(_payment_decoder, exchange.body)
         check_payment(request)
-        caller.spend(1, self._loop.time())
+        caller.bucket.spend(1, exchange.started_s)
         self._committer.check_room(1)
-        submission = self._submission(caller, request, key)
+        submission = _submission(caller, request, key, exchange.started_s)
         submission.waiter = Waiter(1, lambda: _answer(exchange, submission))
         exchange.payment_id = submission.payment_id
         self._committer.submit(submission)
 
     def create_batch(self, exchange: Exchange, caller: Caller) -> None:
         """Take up to 1000 payments; each has a result of its own, in order."""
-        envelope = read_body(_envelope_decoder, exchange.body)
-        if not 1 <= len(envelope.payments) <= BATCH_ITEMS_MAX:
+        payments = read_batch(exchange.body)
+        if not 1 <= len(payments) <= BATCH_ITEMS_MAX:
             message = f"A batch holds 1 to {BATCH_ITEMS_MAX} payments."
             raise InvalidRequest(message, field="payments")
-        caller.spend(len(envelope.payments), self._loop.time())
-        self._committer.check_room(len(envelope.payments))
+        caller.bucket.spend(len(payments), exchange.started_s)
+        self._committer.check_room(len(payments))
         by_key: dict[bytes, Submission] = {}
-        items = [self._item(by_key, caller, raw) for raw in envelope.payments]
+        items = [_read_item(by_key, caller, raw, exchange.started_s) for raw in payments]
         if not by_key:
             _answer_batch(exchange, items)
         waiter = Waiter(len(by_key), lambda: _answer_batch(exchange, items))
@@ -86,35 +77,39 @@ class Payments:
             submission.waiter = waiter
             self._committer.submit(submission)
 
-    def _item(self, by_key: dict[bytes, Submission], caller: Caller, raw: msgspec.Raw) -> _Item:
-        try:
-            request = read_body(_item_decoder, bytes(raw))
-            key = check_key(request.idempotency_key)
-            check_payment(request)
-        except EvertillError as error:
-            return _Item(error)
-        submission = self._submission(caller, request, key)
-        first = by_key.setdefault(submission.key_digest, submission)
-        if first is submission:
-            return _Item(submission)
-        if first.body_digest != submission.body_digest:
-            return _Item(KeyReused())
-        return _Item(first, repeated=True)
 
-    def _submission(self, caller: Caller, request: NewPayment, key: str) -> Submission:
-        merchant_id = caller.merchant.merchant_id
-        return Submission(
-            merchant=caller.merchant,
-            attempt=Attempt(request.amount, request.currency, request.source, request.reference),
-            description=request.description,
-            capture=request.capture,
-            source_key=source_key(merchant_id, request.currency, request.source),
-            key_digest=scope_digest(merchant_id, CREATE, "", key),
-            body_digest=body_digest(_canonical(request)),
-            payment_id=ids.new_id(),
-            event_id=ids.new_id(),
-            deadline_s=self._loop.time() + REQUEST_TIMEOUT_S,
-        )
+def _read_item(
+    by_key: dict[bytes, Submission], caller: Caller, raw: msgspec.Raw, now_s: float
+) -> _Item:
+    try:
+        request = read_body(_item_decoder, bytes(raw))
+        key = check_key(request.idempotency_key)
+        check_payment(request)
+    except EvertillError as error:
+        return _Item(error)
+    submission = _submission(caller, request, key, now_s)
+    first = by_key.setdefault(submission.key_digest, submission)
+    if first is submission:
+        return _Item(submission)
+    if first.body_digest != submission.body_digest:
+        return _Item(KeyReused())
+    return _Item(first, repeated=True)
+
+
+def _submission(caller: Caller, request: NewPayment, key: str, now_s: float) -> Submission:
+    merchant_id = caller.merchant.merchant_id
+    return Submission(
+        merchant=caller.merchant,
+        attempt=Attempt(request.amount, request.currency, request.source, request.reference),
+        description=request.description,
+        capture=request.capture,
+        source_key=source_key(merchant_id, request.currency, request.source),
+        key_digest=scope_digest(merchant_id, CREATE, "", key),
+        body_digest=body_digest(_canonical(request)),
+        payment_id=ids.new_id(),
+        event_id=ids.new_id(),
+        deadline_s=now_s + REQUEST_TIMEOUT_S,
+    )
 
 
 def _canonical(request: NewPayment) -> bytes:

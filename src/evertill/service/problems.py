@@ -31,6 +31,7 @@ STATUSES: Final[dict[type[errors.EvertillError], HTTPStatus]] = {
     errors.KeyInFlight: HTTPStatus.CONFLICT,
     errors.KeyExpired: HTTPStatus.CONFLICT,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedMediaType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.IdempotencyKeyMissing: HTTPStatus.BAD_REQUEST,
     errors.IdempotencyKeyInvalid: HTTPStatus.BAD_REQUEST,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -76,6 +77,18 @@ def problem(error: errors.EvertillError, request_id: str) -> Problem:
         request_id=request_id,
         **fields,
     )
+
+
+def headers(error: errors.EvertillError) -> tuple[tuple[str, str], ...]:
+    """Return the headers that go with an error (RFC 9110, sections 10.2.1, 10.2.3 and 11.6.1)."""
+    found = []
+    if retry_after_s := RETRY_AFTER_S.get(type(error)):
+        found.append(("retry-after", str(retry_after_s)))
+    if isinstance(error, errors.Unauthorized):
+        found.append(("www-authenticate", "Bearer"))
+    if isinstance(error, errors.MethodNotAllowed):
+        found.append(("allow", str(error.fields.get("allow", ""))))
+    return tuple(found)
 
 
 def encode(error: errors.EvertillError, request_id: str) -> bytes:

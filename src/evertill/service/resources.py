@@ -30,6 +30,7 @@ from evertill.service.models import (
 )
 from evertill.storage import reads
 
+QUERY_FIELDS_MAX: Final = 8
 NEWEST: Final = b"\xff" * 16
 OLDEST: Final = (0, b"\0" * 16)
 
@@ -113,7 +114,12 @@ class Resources:
 
 def _read_page(exchange: Exchange) -> _Page:
     try:
-        pairs = parse_qsl(exchange.query, strict_parsing=bool(exchange.query), max_num_fields=8)
+        pairs = parse_qsl(
+            exchange.query,
+            keep_blank_values=True,
+            strict_parsing=bool(exchange.query),
+            max_num_fields=QUERY_FIELDS_MAX,
+        )
         given = dict(pairs)
         if len(given) == len(pairs):
             return msgspec.convert(given, _Page, strict=False)

@@ -138,8 +138,9 @@ class Router:
             methods, variable = self._find_variable(path)
         route = methods.get("GET" if method == "HEAD" else method)
         if route is None:
-            message = f"{path} does not take {method[:16]}, only {', '.join(methods)}."
-            raise MethodNotAllowed(message)
+            taken = ", ".join([*methods, "HEAD"] if "GET" in methods else methods)
+            message = f"{path} does not take {method[:16]}, only {taken}."
+            raise MethodNotAllowed(message, allow=taken)
         return route, variable
 
     def _find_variable(self, path: str) -> tuple[dict[str, Route], str]:

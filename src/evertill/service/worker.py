@@ -14,13 +14,14 @@ import uvloop
 
 from evertill.service import logs
 from evertill.service.app import App
+from evertill.service.listening import LISTEN_BACKLOG
 from evertill.service.settings import Settings, read_settings
 
 PARENT_CHECK_INTERVAL_S: Final = 0.5
 
 
-async def serve(settings: Settings, listener: socket.socket, worker: int) -> None:
-    """Serve on `listener` until SIGTERM or SIGINT, or until the parent process is gone."""
+async def serve(settings: Settings, listener: socket.socket, worker: int, parent: int) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT, or until the process `parent` is gone."""
     stream = logs.LogStream()
     logs.configure(stream)
     stop = asyncio.Event()
@@ -29,16 +30,17 @@ async def serve(settings: Settings, listener: socket.socket, worker: int) -> Non
         loop.add_signal_handler(number, stop.set)
     app = App(settings, stream, worker)
     await app.start()
-    listening = await loop.create_server(app.server.connection, sock=listener)
-    watcher = loop.create_task(_watch_parent(stop))
+    listening = await loop.create_server(
+        app.server.connection, sock=listener, backlog=LISTEN_BACKLOG
+    )
+    watcher = loop.create_task(_watch_parent(stop, parent))
     await stop.wait()
     watcher.cancel()
     listening.close()
     await app.stop()
 
 
-async def _watch_parent(stop: asyncio.Event) -> None:
-    parent = os.getppid()
+async def _watch_parent(stop: asyncio.Event, parent: int) -> None:
     while os.getppid() == parent:  # noqa: ASYNC110 - nothing announces a parent's death
         await asyncio.sleep(PARENT_CHECK_INTERVAL_S)
     stop.set()
@@ -49,9 +51,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="evertill-worker")
     parser.add_argument("--descriptor", type=int, required=True)
     parser.add_argument("--worker", type=int, required=True)
+    # Told by the parent itself: it may be gone before we can ask.
+    parser.add_argument("--parent", type=int, default=os.getppid())
     arguments = parser.parse_args()
     listener = socket.socket(fileno=arguments.descriptor)
-    uvloop.run(serve(read_settings(), listener, arguments.worker))
+    uvloop.run(serve(read_settings(), listener, arguments.worker, arguments.parent))
     return 0
 
 

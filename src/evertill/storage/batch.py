@@ -79,7 +79,7 @@ def read_history(row: Sequence[Any]) -> SourceHistory:
     """Read a row of find_history, without its key: counts, sums, recent amounts and references."""
     amounts, references = row[6] or [], row[7] or []
     recent = set(zip(amounts, references, strict=True))
-    return SourceHistory(tuple(row[0:3]), tuple(row[3:6]), recent)
+    return SourceHistory((row[0], row[1], row[2]), (row[3], row[4], row[5]), recent)
 
 
 def decide_batch(batch: Sequence[Submission], claimed: Claim) -> list[Decided]:

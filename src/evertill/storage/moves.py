@@ -27,7 +27,14 @@ from evertill.domain.errors import (
 from evertill.domain.moves import Move, expire
 from evertill.domain.payments import Refund, StoredPayment
 from evertill.storage.answers import lock_number, read_answers, replay
-from evertill.storage.packing import pack_int2, pack_int4, pack_int8, pack_optional_uuid, pack_text, pack_uuid
+from evertill.storage.packing import (
+    pack_int2,
+    pack_int4,
+    pack_int8,
+    pack_optional_uuid,
+    pack_text,
+    pack_uuid,
+)
 from evertill.storage.reads import read_payment
 from evertill.storage.statements import STATEMENTS
 from evertill.storage.submissions import Answer

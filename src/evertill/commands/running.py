@@ -1,0 +1,68 @@
+"""`up`, `serve` and `migrate`: what runs the platform, here and in a container.
+
+They are together because they share their options and the environment that they read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from evertill.quickstart.up import up
+from evertill.service import supervisor
+from evertill.service.settings import read_settings
+from evertill.storage import provisioning
+from evertill.storage.migrate import migrate
+
+PORT_HELP = "Port to listen on; else $EVERTILL_PORT, else 8080."
+WORKERS_HELP = "Worker processes; else $EVERTILL_WORKERS, else 2."
+
+
+@click.command("up")
+@click.option("--port", type=click.IntRange(0, 65_535), help=PORT_HELP)
+@click.option("--workers", type=int, help=WORKERS_HELP)
+@click.pass_context
+def up_command(context: click.Context, port: int | None, workers: int | None) -> None:
+    """Start PostgreSQL and the service here, with a demo merchant, until Ctrl-C.
+
+    State is kept in .evertill. EVERTILL_DATABASE_URL names another PostgreSQL (15 or later) to use
+    instead of the embedded one, EVERTILL_ADMIN_DATABASE_URL the login that may migrate it.
+    """
+    context.exit(up(port, workers))
+
+
+@click.command("serve")
+@click.option("--port", type=click.IntRange(0, 65_535), help=PORT_HELP)
+@click.option("--workers", type=int, help=WORKERS_HELP)
+@click.pass_context
+def serve_command(context: click.Context, port: int | None, workers: int | None) -> None:
+    """Run the service alone, on the database that EVERTILL_DATABASE_URL names.
+
+    It starts without the database, answers /health, and is ready once that is there. Exits with 0
+    when SIGTERM found it able to finish every request in hand.
+    """
+    given = {"EVERTILL_PORT": port, "EVERTILL_WORKERS": workers}
+    overrides = {name: str(value) for name, value in given.items() if value is not None}
+    provisioning.read_url(os.environ, provisioning.URL_VARIABLE)
+    context.exit(supervisor.run(read_settings({**os.environ, **overrides})))
+
+
+@click.command("migrate")
+@click.option("--json", "is_json", is_flag=True, help="Print the version as JSON.")
+def migrate_command(*, is_json: bool) -> None:
+    """Bring a database to the schema of this release, and let the service's login use it.
+
+    Logs in by EVERTILL_ADMIN_DATABASE_URL where it is set, else by EVERTILL_DATABASE_URL.
+    """
+    admin_url = provisioning.read_url(
+        os.environ, provisioning.ADMIN_URL_VARIABLE, provisioning.URL_VARIABLE
+    )
+    admin = provisioning.check_server(admin_url)
+    version = migrate(admin_url)
+    provisioning.allow_service(admin_url, provisioning.service_user(os.environ) or admin)
+    click.echo(json.dumps({"version": version}) if is_json else f"The schema is at {version}.")
+
+
+commands: list[click.Command] = [up_command, serve_command, migrate_command]
