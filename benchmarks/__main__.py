@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
-from benchmarks import bounds, report, suite
+from benchmarks import bounds, guards, large, report, suite
 from benchmarks.baselines import BaselineFailed
 from benchmarks.checker import Violated
 from benchmarks.databases import NotDurable
+from benchmarks.large import DiskTooSmall
 from benchmarks.scenarios import Refused
 from benchmarks.service import ServiceFailed
 
@@ -19,20 +22,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few seconds; figures mean little")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--large", action="store_true", help="C at 1 and 10 million payments")
+    parser.add_argument("--guards", action="store_true", help="what each guard costs")
+    parser.add_argument("--table", type=Path, help="also write the figures as Markdown here")
+    parser.add_argument("--state", type=Path, default=report.STATE, help="where to keep figures")
     parser.add_argument("--seed", type=int, default=1, help="of the workload (default 1)")
     parser.add_argument("--only", default="ABCDE", help="measure only these, such as AC")
     arguments = parser.parse_args()
     # Ended from outside, it still stops what it started and deletes what it wrote.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    scale = bounds.QUICK if arguments.quick else bounds.FULL
     try:
-        results = suite.run(scale, arguments.seed, arguments.only)
-    except (BaselineFailed, NotDurable, Refused, ServiceFailed, Violated) as failure:
-        print(f"no figures: {failure or type(failure).__doc__}", file=sys.stderr)
+        results = _measure(arguments)
+    except (BaselineFailed, DiskTooSmall, NotDurable, Refused, ServiceFailed, Violated) as failure:
+        print(f"no figures: {str(failure) or type(failure).__doc__}", file=sys.stderr)
         return 1
-    report.write(results)
+    results = report.write(results, arguments.state)
+    if arguments.table:
+        arguments.table.write_text(report.as_table(results))
     print(report.as_json(results) if arguments.json else report.as_text(results))
     return 0
+
+
+def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    scale = bounds.QUICK if arguments.quick else bounds.FULL
+    if arguments.large:
+        return large.run(scale, arguments.seed)
+    if arguments.guards:
+        return guards.run(scale, arguments.seed)
+    return suite.run(scale, arguments.seed, arguments.only)
 
 
 if __name__ == "__main__":

@@ -52,9 +52,7 @@ def measure(cluster: Cluster, baseline: Baseline, scale: bounds.Scale, seed: int
     return max(rates)
 
 
-def _run(
-    cluster: Cluster, baseline: Baseline, clients: int, seconds: int, seed: int
-) -> float:
+def _run(cluster: Cluster, baseline: Baseline, clients: int, seconds: int, seed: int) -> float:
     done = subprocess.run(
         [
             str(cluster.program("pgbench")),
@@ -76,7 +74,10 @@ def _run(
     )
     rate, failed = _TPS.search(done.stdout), _FAILED.search(done.stdout)
     if done.returncode != 0 or rate is None or failed is None or int(failed[1]) > 0:
-        raise BaselineFailed(f"pgbench failed on {baseline.script}: {done.stderr.strip()[-500:]}")
+        said = f"{done.stdout.strip()[-300:]} {done.stderr.strip()[-500:]}"
+        raise BaselineFailed(
+            f"pgbench failed on {baseline.script} with exit status {done.returncode}: {said}"
+        )
     return float(rate[1])
 
 

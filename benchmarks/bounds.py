@@ -27,6 +27,7 @@ HTTP_PPS_MAX: Final = 30_000
 BATCH_PPS_MAX: Final = 60_000
 WARM_UP_CONNECTIONS: Final = 32
 PACING_INTERVAL_S: Final = 0.001
+WAIT_INTERVAL_S: Final = 0.01
 HALF_LOAD_CONNECTIONS: Final = 512
 NOISE_SHARE_MAX: Final = 0.05
 
@@ -39,6 +40,7 @@ class Scale(NamedTuple):
     connections: tuple[int, ...]
     batches_in_flight: tuple[int, ...]
     pgbench_s: int
+    warm_up_rounds: int
     warm_up_s: float
     measure_s: float
 
@@ -49,6 +51,7 @@ FULL: Final = Scale(
     connections=(128, 256, 512),
     batches_in_flight=(2, 4),
     pgbench_s=10,
+    warm_up_rounds=8,
     warm_up_s=2.0,
     measure_s=10.0,
 )
@@ -58,6 +61,7 @@ QUICK: Final = Scale(
     connections=(64,),
     batches_in_flight=(2,),
     pgbench_s=1,
+    warm_up_rounds=1,
     warm_up_s=0.3,
     measure_s=1.0,
 )
@@ -76,6 +80,8 @@ TARGETS: Final = (
     Target("C / A", "http_pps", "natural_tps", 8.0),
     Target("C / B", "http_pps", "function_tps", 4.0),
     Target("D / A", "batch_pps", "natural_tps", 20.0),
+    Target("C / A*", "http_pps", "own_natural_tps", 8.0),
+    Target("C / B*", "http_pps", "own_function_tps", 4.0),
     Target("E / C", "hot_http_pps", "http_pps", 0.8),
 )
 P99_HALF_LOAD_MS_MAX: Final = 60.0

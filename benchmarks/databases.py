@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
-from typing import Final, LiteralString, NamedTuple, cast
+from typing import Final, NamedTuple
 
 import msgspec
 import psycopg
@@ -54,9 +54,9 @@ class Regular(NamedTuple):
     source: str
 
 
-def text(name: str) -> LiteralString:
+def text(name: str) -> str:
     """Return one of the benchmark's own .sql files."""
-    return cast("LiteralString", (_ROOM / f"{name}.sql").read_text())
+    return (_ROOM / f"{name}.sql").read_text()
 
 
 def script(name: str) -> Path:
@@ -81,9 +81,13 @@ def read_settings(cluster: Cluster) -> dict[str, str]:
     """Return the server's settings; raise NotDurable unless a commit survives a loss of power."""
     with psycopg.connect(url(cluster, "postgres")) as connection:
         found = {
-            name: str(row[0])
+            name: row[0]
             for name in SHOWN
-            if (row := connection.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone())
+            if (
+                row := connection.execute(
+                    sql.SQL("SHOW {}").format(sql.Identifier(name))
+                ).fetchone()
+            )
         }
     if any(found[name] != "on" for name in DURABLE):
         raise NotDurable
@@ -125,9 +129,9 @@ def create_natural(cluster: Cluster, payments: int) -> str:
     """Create and fill the textbook's database."""
     address = create(cluster, "natural")
     with psycopg.connect(address, cursor_factory=psycopg.ClientCursor) as connection:
-        connection.execute(text("natural_schema"))
+        connection.execute(text("natural_schema").encode())
         counts = {"merchants": bounds.MERCHANTS, "payments": payments}
-        connection.execute(text("natural_prefill"), counts)
+        connection.execute(text("natural_prefill").encode(), counts)
     settle(address)
     return address
 
@@ -140,7 +144,7 @@ def create_own(
     migrate(address)
     terms = MerchantTerms(payments_per_s_max=bounds.PAYMENTS_PER_S_MAX)
     with psycopg.connect(address) as connection:
-        connection.execute(text("own_schema"))
+        connection.execute(text("own_schema").encode())
         made = [_create_merchant(connection, key, terms) for key in merchants]
         with (
             connection.cursor() as cursor,

@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
         """Keep the transport; the load starts the connection."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Note a request that will get no answer."""
         if self._request >= 0:
             self._load.lost += 1
@@ -208,15 +208,10 @@ async def _drive(
 
 async def _wait(load: Load, seconds: float) -> None:
     """Wait, or until all requests are answered."""
-    try:
-        load.drained.clear()
-        if load.position < len(load.wires) or load.busy:
-            until_s = time.monotonic() + seconds
-            while time.monotonic() < until_s and (load.position < len(load.wires) or load.busy):
-                await asyncio.sleep(min(0.01, seconds))
-    except asyncio.CancelledError:
-        load.stopping = True
-        raise
+    until_s = time.monotonic() + seconds
+    # The clock is asked now and then, because telling of the last answer would cost each of them.
+    while time.monotonic() < until_s and (load.position < len(load.wires) or load.busy):  # noqa: ASYNC110
+        await asyncio.sleep(min(bounds.WAIT_INTERVAL_S, seconds))
 
 
 async def _pace(load: Load, requests_per_s: float) -> None:

@@ -50,9 +50,7 @@ def read(workers: Iterable[int], postmaster: int) -> Moment:
 
 def between(before: Moment, after: Moment, payments: int) -> Usage:
     """Return what was used between two moments in which so many payments were taken."""
-    load, service, postgres = (
-        after[part] - before[part] for part in range(1, 4)
-    )
+    load, service, postgres = (after[part] - before[part] for part in range(1, 4))
     elapsed_s = (after.at_s - before.at_s) * (os.cpu_count() or 1)
     others_s = after.machine_s - before.machine_s - load - service - postgres
     per_payment = 1e6 / max(payments, 1)

@@ -38,12 +38,13 @@ def verdicts(results: dict[str, Any]) -> list[Verdict]:
     for target in bounds.TARGETS:
         if target.figure in results and target.base in results:
             ratio = round(results[target.figure] / results[target.base], 2)
-            found.append(
-                Verdict(target.name, ratio, f">= {target.least:g}", ratio >= target.least)
-            )
+            found.append(Verdict(target.name, ratio, f">= {target.least:g}", ratio >= target.least))
     if "p99_half_load_ms" in results:
         p99_ms, most = results["p99_half_load_ms"], bounds.P99_HALF_LOAD_MS_MAX
         found.append(Verdict("p99 at half load, ms", p99_ms, f"< {most:g}", p99_ms < most))
+    if "large_slowdown" in results:
+        slowdown, most = results["large_slowdown"], bounds.LARGE_SLOWDOWN_MAX
+        found.append(Verdict("slower at 10 million", slowdown, f"< {most:g}", slowdown < most))
     return found
 
 
@@ -54,6 +55,10 @@ def as_text(results: dict[str, Any]) -> str:
         for letter, name, words in _ROWS
         if name in results
     ]
+    for size, rates in results.get("large_pps", {}).items():
+        each = ", ".join(f"{rate:,.0f}" for rate in rates)
+        lines.append(f"C at {int(size):,} payments: {each} per s")
+    lines += [f"{name:18} {us:7.2f} us" for name, us in results.get("guards_us", {}).items()]
     lines += [
         f"{'PASS' if verdict.passed else 'FAIL'}  {verdict.name} = {verdict.value:g} "
         f"({verdict.target})"
@@ -64,12 +69,71 @@ def as_text(results: dict[str, Any]) -> str:
 
 def as_json(results: dict[str, Any]) -> str:
     """Return the figures and the verdicts as JSON."""
-    ratios = {v.name: {"value": v.value, "target": v.target, "passed": v.passed}
-              for v in verdicts(results)}
+    ratios = {
+        verdict.name: {"value": verdict.value, "target": verdict.target, "passed": verdict.passed}
+        for verdict in verdicts(results)
+    }
     return json.dumps(results | {"ratios": ratios}, indent=2)
 
 
-def write(results: dict[str, Any]) -> None:
-    """Keep the figures where scripts look for them."""
-    STATE.mkdir(exist_ok=True)
-    (STATE / "bench.json").write_text(as_json(results) + "\n")
+def as_table(results: dict[str, Any]) -> str:
+    """Return the figures as the tables of docs/reference/performance.md."""
+    found = results["machine"]
+    lines = [
+        _describe(found, results["seed"]),
+        "",
+        "| | what | per second | p50 ms | p99 ms |",
+        "|---|---|---:|---:|---:|",
+        *(_table_row(results, *row) for row in _ROWS if row[1] in results),
+        "",
+        "| ratio | value | target | |",
+        "|---|---:|---:|---|",
+    ]
+    for verdict in verdicts(results):
+        word = "reached" if verdict.passed else "missed"
+        lines.append(f"| {verdict.name} | {verdict.value:g} | {verdict.target} | {word} |")
+    lines += _table_of_processor_time(results) + _table_of_guards(results)
+    return "\n".join(lines) + "\n"
+
+
+def write(results: dict[str, Any], state: Path = STATE) -> dict[str, Any]:
+    """Keep the figures where scripts look for them, beside those of other modes; return all."""
+    state.mkdir(exist_ok=True)
+    file = state / "bench.json"
+    try:
+        kept = json.loads(file.read_text())
+    except (OSError, ValueError):
+        kept = {}
+    everything = dict(kept) | results
+    file.write_text(as_json(everything) + "\n")
+    return everything
+
+
+def _describe(found: dict[str, Any], seed: int) -> str:
+    return (
+        f"Measured on {found['date']}: {found['cpu']}, {found['cores']} cores, "
+        f"{found['memory_gib']} GiB, {found['kernel']}, Python {found['python']}, "
+        f"PostgreSQL {found['postgresql']}, seed {seed}."
+    )
+
+
+def _table_row(results: dict[str, Any], letter: str, name: str, words: str) -> str:
+    prefix = name.removesuffix("_pps")
+    p50_ms, p99_ms = (results.get(f"{each}_{prefix}_ms", "") for each in ("p50", "p99"))
+    return f"| {letter} | {words} | {results[name]:,.0f} | {p50_ms} | {p99_ms} |"
+
+
+def _table_of_processor_time(results: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {letter} | {usage['load_us']} | {usage['service_us']} | {usage['postgres_us']} |"
+        for letter, name in (("C", "http"), ("D", "batch"), ("E", "hot_http"))
+        if (usage := results.get(f"{name}_cpu"))
+    ]
+    head = ["", "| us per payment | load | service | PostgreSQL |", "|---|---:|---:|---:|"]
+    return head + rows if rows else []
+
+
+def _table_of_guards(results: dict[str, Any]) -> list[str]:
+    guards = results.get("guards_us", {})
+    head = ["", "| statement | us per payment |", "|---|---:|"]
+    return head + [f"| {name} | {us} |" for name, us in guards.items()] if guards else []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import uvloop
@@ -19,12 +19,11 @@ import uvloop
 from benchmarks import bounds, checker, databases, load, processor, service
 from benchmarks.checker import Acknowledged
 from benchmarks.databases import Merchant
+from benchmarks.load import Plan
 from benchmarks.progress import say
 from benchmarks.workload import Prepared, Workload
 from evertill.domain import ids
 from evertill.quickstart import Cluster
-
-PAYMENTS_EACH_TO_WARM_UP: Final = 8
 
 
 class Refused(Exception):
@@ -70,12 +69,12 @@ class Session:
         self._running = running
         self._read = partial(processor.read, running.workers, cluster.pid)
 
-    def warm_up(self) -> None:
-        """Send some payments of every merchant, so that each worker knows their keys."""
-        plan = load.Plan(bounds.WARM_UP_CONNECTIONS, 0.0, bounds.START_TIMEOUT_S)
-        self.run(self.workload.each_merchant(PAYMENTS_EACH_TO_WARM_UP), plan)
+    def warm_up(self, rounds: int) -> None:
+        """Send payments of every merchant, so that each worker soon knows their keys."""
+        plan = Plan(bounds.WARM_UP_CONNECTIONS, 0.0, bounds.START_TIMEOUT_S)
+        self.run(self.workload.each_merchant(rounds), plan)
 
-    def run(self, prepared: Prepared, plan: load.Plan) -> Figure:
+    def run(self, prepared: Prepared, plan: Plan) -> Figure:
         """Send requests and return the figure; raise Refused when one was not answered well."""
         outcome = uvloop_run(load.run(prepared, self._running.port, plan, self._read))
         if outcome.refused:
@@ -109,12 +108,10 @@ class Session:
                 self.declined += payment.status == "declined"
 
 
-def uvloop_run(main: object) -> load.Outcome:
+def uvloop_run(main: Coroutine[Any, Any, load.Outcome]) -> load.Outcome:
     """Run a load to its end on an event loop of its own."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        outcome = runner.run(main)  # type: ignore[arg-type]
-    assert isinstance(outcome, load.Outcome)
-    return outcome
+        return runner.run(main)
 
 
 def percentile(ordered: list[float], share: float) -> float:
@@ -135,7 +132,7 @@ def session(
     try:
         with service.running(address) as running:
             current = Session(cluster, running, Workload(seed, merchants))
-            current.warm_up()
+            current.warm_up(scale.warm_up_rounds)
             yield current
         checker.check(address, current.acknowledged, scale.prefilled)
         say(
@@ -149,13 +146,13 @@ def session(
 def measure_http(current: Session, scale: bounds.Scale, *, hot: bool = False) -> Figure:
     """Measure C, or E when all payments credit one merchant: the best number of connections."""
     make = current.workload.hot_payments if hot else current.workload.payments
-    count = int(bounds.HTTP_PPS_MAX * (scale.warm_up_s + scale.measure_s))
+    count = requests_for(scale)
     figures = []
     for connections in scale.connections:
         prepared = make(count)
-        plan = load.Plan(connections, scale.warm_up_s, scale.measure_s)
+        plan = Plan(connections, scale.warm_up_s, scale.measure_s)
         figures.append(current.run(prepared, plan))
-        _tell("E" if hot else "C", figures[-1])
+        tell("E" if hot else "C", figures[-1])
     return max(figures, key=lambda figure: figure.pps)
 
 
@@ -163,9 +160,9 @@ def measure_half_load(current: Session, scale: bounds.Scale, peak_pps: float) ->
     """Measure latency while payments arrive at half of the peak rate, whatever comes back."""
     rate = peak_pps / 2
     count = int(rate * (scale.warm_up_s + scale.measure_s) * 1.1)
-    plan = load.Plan(bounds.HALF_LOAD_CONNECTIONS, scale.warm_up_s, scale.measure_s, rate)
+    plan = Plan(bounds.HALF_LOAD_CONNECTIONS, scale.warm_up_s, scale.measure_s, rate)
     figure = current.run(current.workload.payments(count), plan)
-    _tell("C at half load", figure)
+    tell("C at half load", figure)
     return figure
 
 
@@ -176,12 +173,18 @@ def measure_batches(current: Session, scale: bounds.Scale) -> Figure:
     figures = []
     for calls in scale.batches_in_flight:
         prepared = current.workload.batches(count)
-        figures.append(current.run(prepared, load.Plan(calls, scale.warm_up_s, scale.measure_s)))
-        _tell("D", figures[-1])
+        figures.append(current.run(prepared, Plan(calls, scale.warm_up_s, scale.measure_s)))
+        tell("D", figures[-1])
     return max(figures, key=lambda figure: figure.pps)
 
 
-def _tell(name: str, figure: Figure) -> None:
+def requests_for(scale: bounds.Scale) -> int:
+    """Return how many single payments a run may need at most."""
+    return int(bounds.HTTP_PPS_MAX * (scale.warm_up_s + scale.measure_s))
+
+
+def tell(name: str, figure: Figure) -> None:
+    """Print a figure as a line of progress."""
     usage = figure.usage
     say(
         f"{name} with {figure.in_flight} in flight: {figure.pps:,.0f} payments per s, p50 "

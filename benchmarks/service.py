@@ -1,25 +1,24 @@
-"""The service under load: the workers that `make up` runs, on a port of their own."""
+"""The service under load: the supervisor and the workers that `make up` runs, on a free port."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPConnection
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from benchmarks import bounds
-from evertill.service.metrics import FOLDER_VARIABLE
+from evertill.service.listening import listen
 from evertill.service.settings import Settings
+from evertill.service.supervisor import Supervisor
 
-BACKLOG: Final = 1_024
+HOST: Final = "127.0.0.1"
 POLL_INTERVAL_S: Final = 0.05
+PROBE_TIMEOUT_S: Final = 2.0
 
 
 class ServiceFailed(Exception):
@@ -35,60 +34,39 @@ class Service(NamedTuple):
 
 @contextmanager
 def running(database_url: str) -> Iterator[Service]:
-    """Run the service on a database, with its log in a file and its metrics on."""
-    with TemporaryDirectory(prefix="evertill-bench-") as folder, socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(BACKLOG)
+    """Run the service on a database, with its access log in a file and its metrics on."""
+    with TemporaryDirectory(prefix="evertill-bench-") as folder, _log(folder) as log:
+        listener = listen(HOST, 0)
         port = int(listener.getsockname()[1])
-        processes: list[subprocess.Popen[bytes]] = []
-        try:
-            for worker in range(bounds.WORKERS):
-                processes.append(_start(database_url, listener, worker, Path(folder)))
-            _wait_until_ready(port, processes)
-            yield Service(port, [process.pid for process in processes])
-            if any(process.poll() is not None for process in processes):
+        settings = Settings(database_url=database_url, host=HOST, port=port, workers=bounds.WORKERS)
+        with Supervisor(settings, listener, output=log.fileno()) as supervisor:
+            _wait_until_ready(port, supervisor)
+            started = supervisor.pids
+            yield Service(port, started)
+            supervisor.tend()
+            if supervisor.pids != started:
                 raise ServiceFailed("A worker of the service ended under load.")
-        finally:
-            _stop(processes)
 
 
-def _start(
-    database_url: str, listener: socket.socket, worker: int, folder: Path
-) -> subprocess.Popen[bytes]:
-    descriptor = listener.fileno()
-    settings = Settings(database_url=database_url, workers=bounds.WORKERS)
-    with (folder / f"worker-{worker}.log").open("wb") as log:
-        return subprocess.Popen(
-            [
-                *(sys.executable, "-m", "evertill.service.worker"),
-                *("--descriptor", str(descriptor), "--worker", str(worker)),
-            ],
-            pass_fds=[descriptor],
-            env=os.environ | settings.environment() | {FOLDER_VARIABLE: str(folder)},
-            stderr=log,
-        )
+def _log(folder: str) -> BinaryIO:
+    return (Path(folder) / "service.log").open("wb")
 
 
-def _wait_until_ready(port: int, processes: list[subprocess.Popen[bytes]]) -> None:
+def _wait_until_ready(port: int, supervisor: Supervisor) -> None:
     deadline_s = time.monotonic() + bounds.START_TIMEOUT_S
     while time.monotonic() < deadline_s:
-        if any(process.poll() is not None for process in processes):
+        supervisor.tend()
+        if supervisor.early_ends:
             raise ServiceFailed("A worker of the service did not start.")
-        with suppress(OSError):
-            connection = HTTPConnection("127.0.0.1", port, timeout=2)
-            connection.request("GET", "/ready")
-            if connection.getresponse().status == 200:  # noqa: PLR2004 - OK
-                return
+        if _is_ready(port):
+            return
         time.sleep(POLL_INTERVAL_S)
     raise ServiceFailed("The service was not ready in time.")
 
 
-def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
-    for process in processes:
-        process.terminate()
-    for process in processes:
-        try:
-            process.wait(bounds.STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _is_ready(port: int) -> bool:
+    connection = HTTPConnection(HOST, port, timeout=PROBE_TIMEOUT_S)
+    with suppress(OSError, HTTPException):
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == HTTPStatus.OK
+    return False

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from benchmarks import baselines, bounds, databases, machine, scenarios, workload
 from benchmarks.progress import say
 from evertill.quickstart import Cluster
+
+
+class Run(NamedTuple):
+    """What is measured, how much of it, and on what."""
+
+    cluster: Cluster
+    scale: bounds.Scale
+    seed: int
+    only: str
 
 
 def run(scale: bounds.Scale, seed: int, only: str = "ABCDE") -> dict[str, Any]:
@@ -15,54 +25,52 @@ def run(scale: bounds.Scale, seed: int, only: str = "ABCDE") -> dict[str, Any]:
         settings = databases.read_settings(cluster)
         say(", ".join(f"{name}={value}" for name, value in settings.items()))
         results: dict[str, Any] = {"machine": machine.describe(settings), "seed": seed}
-        merchants = _prepare(cluster, scale, seed)
-        _measure_baselines(cluster, scale, seed, only, results)
-        _measure_service(cluster, merchants, scale, seed, only, results)
+        current = Run(cluster, scale, seed, only)
+        merchants = _prepare(current)
+        results |= _measure_baselines(current) | _measure_service(current, merchants)
     return results
 
 
-def _prepare(cluster: Cluster, scale: bounds.Scale, seed: int) -> list[databases.Merchant]:
-    say(f"filling two databases with {scale.prefilled:,} payments of {bounds.MERCHANTS:,} merchants")
-    databases.create_natural(cluster, scale.prefilled)
+def _prepare(run: Run) -> list[databases.Merchant]:
+    payments = run.scale.prefilled
+    say(f"filling two databases with {payments:,} payments of {bounds.MERCHANTS:,} merchants")
+    databases.create_natural(run.cluster, payments)
     merchants = databases.create_own(
-        cluster, "own_template", workload.api_keys(seed), workload.regulars(seed)
+        run.cluster, "own_template", workload.api_keys(run.seed), workload.regulars(run.seed)
     )
-    address = databases.url(cluster, "own_template")
-    databases.prefill(address, scale.prefilled, part=(0, 1), days=databases.PREFILL_DAYS)
+    address = databases.url(run.cluster, "own_template")
+    databases.prefill(address, payments, part=(1, 1), days=databases.PREFILL_DAYS)
     databases.settle(address)
     return merchants
 
 
-def _measure_baselines(
-    cluster: Cluster, scale: bounds.Scale, seed: int, only: str, results: dict[str, Any]
-) -> None:
-    databases.create(cluster, "own", template="own_template")
-    for baseline in baselines.BASELINES:
-        if baseline.letter in only:
-            results[baseline.figure] = baselines.measure(cluster, baseline, scale, seed)
-    databases.drop(cluster, "own")
-    databases.drop(cluster, "natural")
+def _measure_baselines(run: Run) -> dict[str, Any]:
+    databases.create(run.cluster, "own", template="own_template")
+    results = {
+        baseline.figure: baselines.measure(run.cluster, baseline, run.scale, run.seed)
+        for baseline in baselines.BASELINES
+        if baseline.letter in run.only
+    }
+    databases.drop(run.cluster, "own")
+    databases.drop(run.cluster, "natural")
+    return results
 
 
-def _measure_service(
-    cluster: Cluster,
-    merchants: list[databases.Merchant],
-    scale: bounds.Scale,
-    seed: int,
-    only: str,
-    results: dict[str, Any],
-) -> None:
-    if "C" in only:
-        with scenarios.session(cluster, merchants, scale, seed) as current:
+def _measure_service(run: Run, merchants: list[databases.Merchant]) -> dict[str, Any]:
+    results: dict[str, Any] = {}
+    scale, begin = run.scale, partial(scenarios.session, run.cluster, merchants)
+    if "C" in run.only:
+        with begin(scale, run.seed) as current:
             http = scenarios.measure_http(current, scale)
             half = scenarios.measure_half_load(current, scale, http.pps)
         results |= _named("http", http) | _named("half_load", half)
-    if "E" in only:
-        with scenarios.session(cluster, merchants, scale, seed) as current:
+    if "E" in run.only:
+        with begin(scale, run.seed) as current:
             results |= _named("hot_http", scenarios.measure_http(current, scale, hot=True))
-    if "D" in only:
-        with scenarios.session(cluster, merchants, scale, seed) as current:
+    if "D" in run.only:
+        with begin(scale, run.seed) as current:
             results |= _named("batch", scenarios.measure_batches(current, scale))
+    return results
 
 
 def _named(name: str, figure: scenarios.Figure) -> dict[str, Any]:

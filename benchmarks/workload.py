@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from benchmarks import bounds
 from benchmarks.databases import Merchant, Regular
 from evertill.domain.idempotency import scope_digest
+from evertill.domain.rules import Attempt
 from evertill.service.payments import CREATE
 
 AMOUNT_MU: Final = 8.0
@@ -33,11 +34,6 @@ class Prepared(NamedTuple):
         """Return the digest under which the service keeps a payment's key."""
         merchant_id, key = self.payments[request][position]
         return scope_digest(merchant_id, CREATE, "", key)
-
-
-class _Drawn(NamedTuple):
-    merchant: int
-    fields: str
 
 
 def api_keys(seed: int) -> list[str]:
@@ -94,7 +90,8 @@ class Workload:
             items, payments = [], []
             for _ in range(bounds.BATCH_SIZE):
                 key = f"key-{next(self._numbers):08d}"
-                fields = self._fields(merchant, key)
+                currency = self._chance.choice(bounds.CURRENCIES)
+                fields = self._write(currency, self._fresh(), key)
                 items.append(f'{{"idempotency_key":"{key}",{fields}}}')
                 payments.append((self._merchants[merchant].merchant_id, key))
             body = '{"payments":[' + ",".join(items) + "]}"
@@ -106,39 +103,47 @@ class Workload:
             prepared.payments.append(payments)
         return prepared
 
+    def attempts(self, count: int) -> list[tuple[int, Attempt]]:
+        """Draw payments without a word of HTTP, each with its merchant's number."""
+        drawn = []
+        for merchant in _merchants(self._chance, count):
+            number = next(self._numbers)
+            who, currency, source = self._draw(merchant)
+            drawn.append((who, Attempt(self._amount(currency), currency, source, f"o-{number}")))
+        return drawn
+
     def _singles(self, merchants: list[int], *, hot: bool = False) -> Prepared:
         prepared = Prepared([], [])
-        for merchant in merchants:
-            drawn = merchant
+        for drawn in merchants:
+            merchant, currency, source = (drawn, "USD", self._fresh()) if hot else self._draw(drawn)
             key = f"key-{next(self._numbers):08d}"
-            if not hot and self._chance.random() < bounds.REGULARS_SHARE:
-                drawn, fields = self._regular(key)
-            else:
-                fields = self._fields(merchant, key, "USD" if hot else None)
+            fields = self._write(currency, source, key)
             wire = (
-                f"POST /v1/payments {self._heads[drawn]}idempotency-key: {key}\r\n"
+                f"POST /v1/payments {self._heads[merchant]}idempotency-key: {key}\r\n"
                 f"content-length: {len(fields) + 2}\r\n\r\n{{{fields}}}"
             )
             prepared.wires.append(wire.encode())
-            prepared.payments.append([(self._merchants[drawn].merchant_id, key)])
+            prepared.payments.append([(self._merchants[merchant].merchant_id, key)])
         return prepared
 
-    def _regular(self, key: str) -> tuple[int, str]:
-        merchant, currency, source = self._chance.choice(self._regulars)
-        return merchant, self._write(currency, source, key)
+    def _draw(self, merchant: int) -> Regular:
+        """Draw who pays: a regular of any merchant, or a source that nobody has seen."""
+        if self._chance.random() < bounds.REGULARS_SHARE:
+            return self._chance.choice(self._regulars)
+        return Regular(merchant, self._chance.choice(bounds.CURRENCIES), self._fresh())
 
-    def _fields(self, _merchant: int, key: str, currency: str | None = None) -> str:
+    def _fresh(self) -> str:
         bits = self._chance.getrandbits(72)
         # The letter keeps any token from being digits alone, which might be a card number.
-        source = f"tok_{bits >> 36:09x}x{bits & 0xFFFFFFFFF:09x}"
-        return self._write(currency or self._chance.choice(bounds.CURRENCIES), source, key)
+        return f"tok_{bits >> 36:09x}x{bits & 0xFFFFFFFFF:09x}"
+
+    def _amount(self, currency: str) -> int:
+        amount = 100 + int(self._chance.lognormvariate(AMOUNT_MU, AMOUNT_SIGMA))
+        return amount // JPY_DIVISOR + 1 if currency == "JPY" else amount
 
     def _write(self, currency: str, source: str, key: str) -> str:
-        amount = 100 + int(self._chance.lognormvariate(AMOUNT_MU, AMOUNT_SIGMA))
-        if currency == "JPY":
-            amount = amount // JPY_DIVISOR + 1
         return (
-            f'"amount":{amount},"currency":"{currency}","source":"{source}",'
+            f'"amount":{self._amount(currency)},"currency":"{currency}","source":"{source}",'
             f'"reference":"order-{key[4:]}"'
         )
 

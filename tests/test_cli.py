@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from evertill.cli import COMMANDS, evertill, main
 from evertill.quickstart import Cluster
 from evertill.storage import directory, provisioning
+from evertill.storage.migrate import create_login, migrate
 from evertill.storage.provisioning import ADMIN_URL_VARIABLE, URL_VARIABLE
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -138,6 +141,16 @@ def test_a_merchant_and_its_keys_are_made_changed_and_revoked(
     assert main(["keys", "revoke", "shop", made["key"][-4:]]) == 0
     assert not provisioning.knows_key(server, made["key"])
     assert main(["keys", "revoke", "shop", "none"]) == 1
+
+
+def test_a_login_that_may_not_be_let_in_is_told_what_to_ask_for(server: str) -> None:
+    migrate(server)
+    create_login(server, "weak", "geheim")
+    with psycopg.connect(server) as connection:
+        connection.execute("REVOKE evertill_service FROM weak")
+    weak = make_conninfo(server, user="weak", password="geheim")
+    with pytest.raises(provisioning.RoleNotGranted, match=r'GRANT "evertill_service" TO "weak"$'):
+        provisioning.allow_service(weak, "weak")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import json
 import pytest
 from tests.support.service import Api, create_merchant, new_key, new_payment, new_source, problem_of
 
-
 CARD = "4111111111111111"
 CARDS = {
     "bare": CARD,

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,13 +37,13 @@ class Service:
         self.log = log
 
     def workers(self) -> set[int]:
-        found = subprocess.run(
-            ["/usr/bin/pgrep", "-P", str(self.process.pid), "-f", "evertill.service.worker"],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        return {int(pid) for pid in found.stdout.split()}
+        return {line["pid"] for line in self.told() if is_alive(line["pid"])}
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return what the parent logged; its lines come whole, for each is one write."""
+        lines = self.log.read_text().splitlines(keepends=True)
+        entries = [json.loads(line) for line in lines if line.endswith("\n")]
+        return [entry for entry in entries if entry.get("logger") == supervisor.LOGGER]
 
     def is_healthy(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -96,9 +97,8 @@ def test_a_killed_worker_is_replaced_and_told_about_in_one_line(tmp_path: Path) 
 
         assert wait_until(is_replaced, WAIT_TIMEOUT_S)
         assert service.is_healthy()
-        lines = [json.loads(line) for line in service.log.read_text().splitlines()]
-        told = [line for line in lines if line.get("logger") == supervisor.LOGGER]
-        assert [(line["message"], line["pid"]) for line in told] == [
+        ends = [line for line in service.told() if line["message"] != supervisor.STARTED]
+        assert [(line["message"], line["pid"]) for line in ends] == [
             ("a worker ended: signal 9", victim)
         ]
 
@@ -153,7 +153,7 @@ def test_a_used_port_is_named_together_with_its_holder(monkeypatch: pytest.Monke
     monkeypatch.setattr(listening, "LEFTOVER_TIMEOUT_S", 0.0)
     with listen("127.0.0.1", 0) as holder:
         port = holder.getsockname()[1]
-        with pytest.raises(PortUsed, match=rf"^Port {port} is used by .*--port N\.$") as caught:
+        with pytest.raises(PortUsed, match=rf"^Port {port} is used by .* with --port N ") as caught:
             listen("127.0.0.1", port)
     if Path("/proc/net/tcp").exists():
         assert f"(process {os.getpid()})" in str(caught.value)

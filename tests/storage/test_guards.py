@@ -18,7 +18,7 @@ TABLES = """
     FROM pg_class WHERE relnamespace = 'evertill'::regnamespace AND relkind IN ('r', 'p')
 """
 FUNCTIONS = """
-    SELECT format('evertill.%I(%s)', proname, pg_get_function_identity_arguments(oid))
+    SELECT 'evertill.' || proname || '(' || pg_get_function_identity_arguments(oid) || ')'
     FROM pg_proc WHERE pronamespace = 'evertill'::regnamespace
 """
 TRANSFER = """

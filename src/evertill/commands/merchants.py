@@ -64,7 +64,7 @@ def keys_group() -> None:
     """Create and revoke API keys."""
 
 
-@keys_group.command("create")
+@keys_group.command("create", short_help="Create a key and print it, once.")
 @click.argument("merchant")
 @click.option(
     "--scope",
@@ -83,7 +83,7 @@ def create_command(merchant: str, scopes: tuple[str, ...], *, is_json: bool) -> 
     click.echo(json.dumps(told) if is_json else api_key)
 
 
-@keys_group.command("revoke")
+@keys_group.command("revoke", short_help="Revoke keys by their last characters.")
 @click.argument("merchant")
 @click.argument("hint")
 @json_option

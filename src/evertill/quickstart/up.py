@@ -35,7 +35,8 @@ from evertill.storage.provisioning import URL_VARIABLE
 STATE_DIRECTORY: Final = Path(".evertill")
 READY_TIMEOUT_S: Final = 60.0
 READY_INTERVAL_S: Final = 0.05
-READY_CALL_TIMEOUT_S: Final = 2.0
+# Before a worker accepts, a call only waits in the kernel; short ones leave time to tend workers.
+READY_CALL_TIMEOUT_S: Final = 0.5
 EARLY_ENDS_MAX: Final = 3
 LAST_LINE_LENGTH_MAX: Final = 300
 EXIT_INTERRUPTED: Final = 130

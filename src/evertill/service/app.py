@@ -62,6 +62,7 @@ class App:
         self._shard = shard
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[Any]] = []
+        self._stopping = False
         parts = (
             Payments(self._committer),
             Resources(self._pool),
@@ -72,8 +73,8 @@ class App:
         self._handlers = {route.handler: _find_handler(parts, route) for route in ROUTES}
         self.server = Server(self._handle, self._log_reply)
 
-    async def start(self) -> None:
-        """Start what runs beside the requests."""
+    async def start(self, on_failure: Callable[[], None]) -> None:
+        """Start what runs beside the requests; call `on_failure` if any of it ever ends."""
         await self._pool.open(wait=False)
         for job in (
             self._committer.run(),
@@ -85,10 +86,13 @@ class App:
             self._stream.run(),
             self._gauge(),
         ):
-            self._background.append(self._loop.create_task(job))
+            task = self._loop.create_task(job)
+            task.add_done_callback(lambda ended: self._note_end(ended, on_failure))
+            self._background.append(task)
 
     async def stop(self) -> None:
         """Drain: answer what was received, commit what is queued, then end everything."""
+        self._stopping = True
         await self.server.drain(DRAIN_TIMEOUT_S)
         self._committer.stop()
         with contextlib.suppress(TimeoutError):
@@ -98,6 +102,13 @@ class App:
         await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
         await self._pool.close()
         self._stream.flush()
+
+    def _note_end(self, task: asyncio.Task[Any], on_failure: Callable[[], None]) -> None:
+        # A worker without its committer would only look alive; a new one is better.
+        if not self._stopping:
+            cause = None if task.cancelled() else task.exception()
+            log.error("a background task ended", exc_info=cause)
+            on_failure()
 
     # handlers that need none of the other rooms
 

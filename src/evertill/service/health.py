@@ -54,5 +54,5 @@ class Probe:
             ):
                 row = await (await connection.execute(STATEMENTS["probe"])).fetchone()
         except (TimeoutError, psycopg.Error, PoolTimeout, TooManyRequests):
-            return "The database cannot be reached."
+            return "The database cannot be reached, or has not been migrated."
         return None if row == (True,) else "The database takes no writes: this is a standby."

@@ -32,6 +32,10 @@ from evertill.service.exchange import Exchange, Response
 BODY_SIZE_MAX: Final = 1 << 20
 HEADERS_SIZE_MAX: Final = 16 << 10
 HEADERS_MAX: Final = 64
+# What may come in of a message before its headers are complete, and of all of it: bounds on what
+# the parser holds, above those on what it hands over. Chunks of one byte take six on the wire.
+HEAD_SIZE_MAX: Final = 32 << 10
+MESSAGE_SIZE_MAX: Final = 8 << 20
 URL_LENGTH_MAX: Final = 2_048
 PIPELINED_MAX: Final = 16
 CONNECTIONS_MAX: Final = 2_048
@@ -104,7 +108,9 @@ class Connection(asyncio.Protocol):
         "_busy",
         "_headers",
         "_headers_size",
+        "_in_head",
         "_loop",
+        "_message_size",
         "_parser",
         "_receiving_since_s",
         "_refused",
@@ -149,15 +155,25 @@ class Connection(asyncio.Protocol):
         """Parse what has come in."""
         if self._refused:
             return
+        message = self._headers
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(MalformedRequest("Protocol upgrades are not supported."))
+        except httptools.HttpParserUpgrade as offer:
+            # An offer that is not taken up (RFC 9110, section 7.8): its request was read whole, and
+            # what is behind it is HTTP/1.1 as before, for a parser that has not seen the offer.
+            self._parser = httptools.HttpRequestParser(self)
+            if rest := data[offer.args[0] :]:
+                self.data_received(rest)
         except httptools.HttpParserCallbackError as failure:
             cause = failure.__context__
             self._refuse(cause if isinstance(cause, EvertillError) else MalformedRequest())
         except httptools.HttpParserError:
             self._refuse(MalformedRequest("This is not an HTTP/1.1 request."))
+        if self._headers is message:
+            # The parser gathers a header until it ends, so one that never does is counted here.
+            self._message_size += len(data)
+            if self._message_size > (HEAD_SIZE_MAX if self._in_head else MESSAGE_SIZE_MAX):
+                self._refuse(MalformedRequest(_HEADERS_TOO_LARGE))
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read its answers."""
@@ -193,11 +209,17 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Refuse a body that is too large before it is sent."""
+        self._in_head = False
         if len(self._headers) > HEADERS_MAX:
             raise MalformedRequest(_HEADERS_TOO_LARGE)
         length = self._headers.get(b"content-length", b"0")
         if len(length) > _LENGTH_DIGITS_MAX or int(length) > BODY_SIZE_MAX:
             raise BodyTooLarge
+        has_body = int(length) > 0 or b"transfer-encoding" in self._headers
+        if has_body and self._parser.should_upgrade():
+            # The parser takes what follows such a head for another protocol, so the body would be
+            # read as the next request.
+            raise MalformedRequest("A request with a body cannot offer another protocol.")
         expected = self._headers.get(b"expect")
         if expected is not None and expected.lower() == b"100-continue" and not self._busy:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -261,6 +283,8 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._headers: dict[bytes, bytes] = {}
         self._headers_size = 0
+        self._message_size = 0
+        self._in_head = True
         self._body = b""
         self._receiving_since_s = None
 

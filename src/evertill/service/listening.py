@@ -21,6 +21,9 @@ LEFTOVER_TIMEOUT_S: Final = 1.5
 RETRY_INTERVAL_S: Final = 0.05
 
 _PROC: Final = Path("/proc")
+_CHOOSE_ANOTHER: Final = (
+    'choose another port with --port N (through make: make up ARGS="--port N").'
+)
 _LISTEN_STATE: Final = "0A"
 _STATE_COLUMN: Final = 3
 _INODE_COLUMN: Final = 9
@@ -74,9 +77,7 @@ def listen(host: str, port: int) -> socket.socket:
 def _port_used(port: int) -> PortUsed:
     holder = find_holder(port)
     if holder is None:
-        message = (
-            f"Port {port} is used by another program. Stop that, or choose another port: --port N."
-        )
+        message = f"Port {port} is used by another program. Stop that, or {_CHOOSE_ANOTHER}"
     elif holder.name.startswith("evertill") and holder.directory == Path.cwd():
         message = (
             f"Evertill already runs in this directory (process {holder.pid}), on port {port}. Stop "
@@ -84,8 +85,8 @@ def _port_used(port: int) -> PortUsed:
         )
     else:
         message = (
-            f"Port {port} is used by {holder.name} (process {holder.pid}). Stop that, or choose "
-            "another port: --port N."
+            f"Port {port} is used by {holder.name} (process {holder.pid}). Stop that, or "
+            f"{_CHOOSE_ANOTHER}"
         )
     return PortUsed(message, port=port)
 

@@ -10,7 +10,7 @@ import os
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -44,7 +44,7 @@ POOL_WAITING: Final = Gauge(
 )
 _children: Final[dict[tuple[str, str, int], Histogram]] = {}
 READY: Final = Gauge(
-    "evertill_ready", "1 while this worker can take payments.", multiprocess_mode="min"
+    "evertill_ready", "1 while this worker can take payments.", multiprocess_mode="livemin"
 )
 
 
@@ -74,9 +74,3 @@ def scrape() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types here
     return generate_latest(registry)
-
-
-def forget_worker(pid: int) -> None:
-    """Drop the gauges of a worker that is gone; its counters stay."""
-    if os.environ.get(FOLDER_VARIABLE):
-        mark_process_dead(pid)  # type: ignore[no-untyped-call] # the library has no types here

@@ -9,11 +9,14 @@ from __future__ import annotations
 import select
 import signal
 import socket
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WAKEUP_READ_BYTES: Final = 4096
+
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None
 
 
 class Signals:
@@ -22,7 +25,7 @@ class Signals:
     def __init__(self) -> None:
         """Change nothing before it is entered."""
         self.stopping = False
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Handler] = {}
         self._wakeup_before = -1
 
     def __enter__(self) -> Self:
@@ -47,7 +50,7 @@ class Signals:
     ) -> None:
         """Give the signals back."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup_before)
         self._reader.close()
         self._writer.close()

@@ -38,6 +38,7 @@ BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 TEND_INTERVAL_S: Final = 1.0
 LOGGER: Final = "evertill.service.supervisor"
+STARTED: Final = "a worker started"
 # What the parent may know and a worker need not.
 WITHHELD: Final = ("EVERTILL_ADMIN_DATABASE_URL",)
 STANDARD_ERROR: Final = 2
@@ -149,11 +150,13 @@ class Supervisor:
     def _fill(self, place: _Place) -> None:
         place.since_s = time.monotonic()
         try:
-            place.process = self._start(place.number)
+            place.process = worker = self._start(place.number)
         except OSError as error:
             # No memory or no process left at the moment: the next attempt may find some.
             self._write("error", f"a worker cannot start: {error.strerror}", worker=place.number)
             place.vacate(time.monotonic())
+            return
+        self._write("info", STARTED, worker=place.number, pid=worker.pid)
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
@@ -179,8 +182,9 @@ class Supervisor:
         status = worker.returncode
         reason = f"signal {-status}" if status < 0 else f"exit status {status}"
         with contextlib.suppress(OSError):
-            # Its parameters carry no types.
-            mark_process_dead(worker.pid, str(self._figures))  # type: ignore[no-untyped-call]
+            mark_process_dead(  # type: ignore[no-untyped-call]  # Its parameters have no types.
+                worker.pid, str(self._figures)
+            )
         place.vacate(time.monotonic())
         self._write("error", f"a worker ended: {reason}", worker=place.number, pid=worker.pid)
         self._say(f"A worker ended ({reason}); another takes its place.")

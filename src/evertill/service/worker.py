@@ -29,7 +29,7 @@ async def serve(settings: Settings, listener: socket.socket, worker: int, parent
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = App(settings, stream, worker)
-    await app.start()
+    await app.start(on_failure=stop.set)
     listening = await loop.create_server(
         app.server.connection, sock=listener, backlog=LISTEN_BACKLOG
     )

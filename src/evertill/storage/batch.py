@@ -86,8 +86,13 @@ def decide_batch(batch: Sequence[Submission], claimed: Claim) -> list[Decided]:
     """Decide a claimed batch in arrival order; what needs no recording gets its outcome at once."""
     decided = []
     for position, submission in enumerate(batch):
+        if submission.outcome is not None:
+            # Its deadline came meanwhile, and its caller was told that nothing was done.
+            continue
         if position in claimed.in_flight:
-            submission.finish(KeyInFlight())
+            # When it is our own earlier try that still holds the key, it is claimed again.
+            if not submission.maybe_committed:
+                submission.finish(KeyInFlight())
         elif stored := claimed.answers.get(submission.key_digest):
             submission.finish(replay(submission, stored, claimed.at))
         else:

@@ -22,6 +22,7 @@ from typing import Final
 import psycopg
 
 from evertill.domain.errors import (
+    EvertillError,
     InternalError,
     KeyInFlight,
     OutcomeUnknown,
@@ -37,6 +38,15 @@ QUEUE_SIZE_MAX: Final = 4_000
 SWEEP_INTERVAL_S: Final = 0.05
 RECONNECT_PAUSE_S: Final = 0.2
 RETRY_PAUSE_S: Final = 0.02
+
+# What the server says of a batch when one payment in it is at fault, or when the batch needs more
+# locks than the server has (max_locks_per_transaction): a smaller batch may pass.
+REFUSED: Final = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.InternalError,
+    psycopg.errors.OutOfMemory,
+)
 
 log = logging.getLogger(__name__)
 
@@ -106,10 +116,15 @@ class Committer:
         try:
             await self._commit(batch)
         except psycopg.Error as failure:
-            await self._put_back(batch, failure)
-            return
-        self._observe(len(batch), asyncio.get_running_loop().time() - started_s)
-        self._forget(batch)
+            await self._recover(batch, failure)
+        except Exception:
+            # A mistake of ours must not end the only loop that commits.
+            log.exception("a batch failed")
+            await self._disconnect()
+            _fail(batch)
+        else:
+            self._observe(len(batch), asyncio.get_running_loop().time() - started_s)
+        await self._put_back(batch)
 
     def _take(self) -> list[Submission]:
         """Take what is queued, up to a batch, leaving out what the deadline has ended."""
@@ -126,7 +141,7 @@ class Committer:
         connection = await self._connected()
         try:
             await self._commit_on(connection, batch)
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.InternalError) as failure:
+        except REFUSED as failure:
             await connection.rollback()
             await self._commit_halves(batch, failure)
 
@@ -136,18 +151,20 @@ class Committer:
         if not decided:
             await connection.rollback()
             return
-        for row in decided:
-            row.submission.maybe_committed = True
-        await batches.record(connection, claimed.at, self._shard, decided)
+        _mark(decided, maybe_committed=True)
+        try:
+            await batches.record(connection, claimed.at, self._shard, decided)
+        except psycopg.Error as failure:
+            # The server's own refusal is definite; silence is not.
+            if failure.sqlstate is not None and not connection.closed:
+                _mark(decided, maybe_committed=False)
+            raise
         for row in decided:
             row.submission.finish(Answer(row.answer, replayed=False))
 
     async def _commit_halves(self, batch: list[Submission], failure: psycopg.Error) -> None:
         """Isolate the payment that the database refuses; its neighbours are not to blame."""
-        # The server has rolled the transaction back, so nothing is in doubt.
         batch = [submission for submission in batch if submission.outcome is None]
-        for submission in batch:
-            submission.maybe_committed = False
         if len(batch) == 1:
             log.error("a payment was refused by the database", exc_info=failure)
             batch[0].finish(InternalError())
@@ -157,31 +174,25 @@ class Committer:
             if half:
                 await self._commit(half)
 
-    async def _put_back(self, batch: list[Submission], failure: psycopg.Error) -> None:
+    async def _recover(self, batch: list[Submission], failure: psycopg.Error) -> None:
         log.warning("a batch will be tried again", exc_info=failure)
         if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction):
-            self._fail(batch, Unavailable())
-        connection = self._connection
-        if connection is not None and not connection.closed:
+            _fail(batch, Unavailable())
+        if isinstance(failure, TRANSIENT) and self._connection is not None:
             with contextlib.suppress(psycopg.Error):
-                await connection.rollback()
-        if isinstance(failure, TRANSIENT):
-            for submission in batch:
-                submission.maybe_committed = False
+                await self._connection.rollback()
         else:
             await self._disconnect()
-        self._forget([submission for submission in batch if submission.outcome is not None])
-        self._queue.extendleft(s for s in reversed(batch) if s.outcome is None)
-        self._work.set()
-        await asyncio.sleep(RETRY_PAUSE_S)
 
-    def _fail(self, batch: list[Submission], error: Unavailable) -> None:
+    async def _put_back(self, batch: list[Submission]) -> None:
+        """Forget what has an outcome; the rest is claimed again, before anything newer."""
         for submission in batch:
-            submission.finish(error)
-
-    def _forget(self, batch: list[Submission]) -> None:
-        for submission in batch:
-            self._in_flight.pop(submission.key_digest, None)
+            if submission.outcome is not None:
+                self._in_flight.pop(submission.key_digest, None)
+        undecided = [submission for submission in batch if submission.outcome is None]
+        if undecided:
+            self._queue.extendleft(reversed(undecided))
+            await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _connected(self) -> batches.Connection:
         if self._connection is None or self._connection.closed:
@@ -208,3 +219,14 @@ class Committer:
                 if submission.deadline_s <= now_s:
                     unknown = submission.maybe_committed
                     submission.finish(OutcomeUnknown() if unknown else Unavailable())
+
+
+def _mark(decided: list[batches.Decided], *, maybe_committed: bool) -> None:
+    for row in decided:
+        row.submission.maybe_committed = maybe_committed
+
+
+def _fail(batch: list[Submission], error: EvertillError | None = None) -> None:
+    for submission in batch:
+        unknown = submission.maybe_committed
+        submission.finish(error or (OutcomeUnknown() if unknown else InternalError()))

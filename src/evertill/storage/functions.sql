@@ -31,8 +31,8 @@ BEGIN
     SELECT merchant_id, currency, into_shard,
         coalesce(sum(change) FILTER (WHERE account = 1), 0),
         coalesce(sum(change) FILTER (WHERE account = 2), 0),
-        coalesce(sum(change) FILTER (WHERE account = 3), 0),
-        coalesce(sum(change) FILTER (WHERE account = 4), 0),
+        coalesce(sum(change) FILTER (WHERE account = 3 OR (account = 4 AND change < 0)), 0),
+        coalesce(sum(change) FILTER (WHERE account = 4 AND change > 0), 0),
         coalesce(sum(change) FILTER (WHERE account = 5), 0),
         coalesce(sum(change) FILTER (WHERE account = 6), 0)
     FROM (
@@ -52,6 +52,23 @@ BEGIN
         merchant_available = stored.merchant_available + excluded.merchant_available,
         fees = stored.fees + excluded.fees,
         refunds_payable = stored.refunds_payable + excluded.refunds_payable;
+
+    -- A proposed row has to pass the checks even where it only adds to one that is there. So what
+    -- takes from available was charged to pending above, and is put right now, under the guard.
+    IF 4 = ANY (debits) THEN
+        UPDATE balances AS stored SET
+            merchant_available = stored.merchant_available - taken.amount,
+            merchant_pending = stored.merchant_pending + taken.amount
+        FROM (
+            SELECT merchant_id, currency, sum(amount) AS amount
+            FROM unnest(merchant_ids, currencies, debits, amounts_minor)
+                AS t (merchant_id, currency, debit, amount)
+            WHERE debit = 4
+            GROUP BY merchant_id, currency
+        ) AS taken
+        WHERE stored.merchant_id = taken.merchant_id AND stored.currency = taken.currency
+            AND stored.shard = into_shard;
+    END IF;
 END
 $$;
 

@@ -41,6 +41,8 @@ from evertill.storage.submissions import Answer
 
 EXPIRE_BATCH_SIZE_MAX: Final = 500
 RETRY_PAUSE_S: Final = 0.05
+# Available money lives in one shard, where its guard sees all of it.
+AVAILABLE_SHARD: Final = 0
 
 
 class Decide(Protocol):
@@ -134,7 +136,7 @@ async def _move_once(pool: AsyncConnectionPool, shard: int, request: MoveRequest
         answer = _answer(move, request, at)
         refund_id = request.refund_id if move.refund_minor else None
         recorded = _Recorded(move, request.event_id, key, request.body_digest, refund_id, answer)
-        await _record(connection, shard, at, [recorded])
+        await _record(connection, AVAILABLE_SHARD if settled else shard, at, [recorded])
     return Answer(answer, replayed=False)
 
 

@@ -135,8 +135,9 @@ JOIN merchants AS m USING (merchant_id)
 WHERE greatest(k.changed_at, m.changed_at) > clock_timestamp() - %(within)s::interval;
 
 -- name: probe
--- Whether this database takes writes.
-SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean;
+-- Whether this database takes writes and has been migrated.
+SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean
+FROM schema_version;
 
 -- name: save_merchant
 -- Create a merchant, or change it.

@@ -1,0 +1,119 @@
+"""What each guard of the group commit costs: its statement's wall time per payment of a batch.
+
+The statements are those of the service, called by the service's own code, but one after the other
+and each waited for, so that the time of each is its own. It shows what a guard costs the database;
+with the statements of a batch sent at once, as the service does, a guard costs no round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final, cast
+
+from benchmarks import bounds, databases, machine, workload
+from benchmarks.progress import say
+from evertill.domain import ids
+from evertill.domain.idempotency import body_digest, scope_digest
+from evertill.domain.rules import Attempt, Merchant, MerchantTerms, source_key
+from evertill.service.payments import CREATE
+from evertill.storage import batch as batches
+from evertill.storage.database import connect
+from evertill.storage.statements import STATEMENTS
+from evertill.storage.submissions import Submission
+
+BATCH_SIZE: Final = 300
+BATCHES: Final = 60
+WARM_UP_BATCHES: Final = 10
+
+_NAMES: Final = {statement: name for name, statement in STATEMENTS.items()}
+
+
+class _Timed:
+    """A connection that sends one statement at a time and notes how long each took."""
+
+    def __init__(self, connection: batches.Connection) -> None:
+        self.spent_us: defaultdict[str, list[float]] = defaultdict(list)
+        self._connection = connection
+
+    @contextlib.asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[None]:
+        """Do not send ahead."""
+        yield
+
+    async def execute(
+        self, statement: bytes, parameters: dict[str, object], *, binary: bool = False
+    ) -> object:
+        """Run a statement and note its time."""
+        began_s = time.perf_counter()
+        cursor = await self._connection.execute(statement, parameters, binary=binary)
+        self._note(_NAMES.get(statement, "other"), began_s)
+        return cursor
+
+    async def commit(self) -> None:
+        """Commit and note the time: mostly the wait for the disk."""
+        began_s = time.perf_counter()
+        await self._connection.commit()
+        self._note("commit", began_s)
+
+    def _note(self, name: str, began_s: float) -> None:
+        self.spent_us[name].append((time.perf_counter() - began_s) * 1e6 / BATCH_SIZE)
+
+
+def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
+    """Measure on a prefilled database and return microseconds per payment, by statement."""
+    with databases.temporary_cluster() as cluster:
+        settings = databases.read_settings(cluster)
+        say(f"filling a database with {scale.prefilled:,} payments")
+        merchants = databases.create_own(
+            cluster, "own", workload.api_keys(seed), workload.regulars(seed)
+        )
+        address = databases.url(cluster, "own")
+        databases.prefill(address, scale.prefilled, part=(1, 1), days=databases.PREFILL_DAYS)
+        databases.settle(address)
+        spent_us = asyncio.run(_measure(address, merchants, seed))
+    return {"machine": machine.describe(settings), "seed": seed, "guards_us": spent_us}
+
+
+async def _measure(
+    address: str, merchants: list[databases.Merchant], seed: int
+) -> dict[str, float]:
+    connection = await connect(address)
+    timed = _Timed(connection)
+    terms = MerchantTerms(payments_per_s_max=bounds.PAYMENTS_PER_S_MAX)
+    known = [Merchant(row.merchant_id, active=True, terms=terms) for row in merchants]
+    draw = workload.Workload(seed, merchants)
+    for number in range(WARM_UP_BATCHES + BATCHES):
+        if number == WARM_UP_BATCHES:
+            timed.spent_us.clear()
+        attempts = draw.attempts(BATCH_SIZE)
+        batch = [_submission(known[merchant], attempt) for merchant, attempt in attempts]
+        await _commit(cast("batches.Connection", timed), batch)
+    await connection.close()
+    return {name: round(statistics.median(each), 2) for name, each in timed.spent_us.items()}
+
+
+async def _commit(connection: batches.Connection, batch: Sequence[Submission]) -> None:
+    claimed = await batches.claim(connection, batch)
+    decided = batches.decide_batch(batch, claimed)
+    await batches.record(connection, claimed.at, 0, decided)
+
+
+def _submission(merchant: Merchant, attempt: Attempt) -> Submission:
+    payment_id = ids.new_id()
+    return Submission(
+        merchant=merchant,
+        attempt=attempt,
+        description=None,
+        capture=True,
+        source_key=source_key(merchant.merchant_id, attempt.currency, attempt.source),
+        key_digest=scope_digest(merchant.merchant_id, CREATE, "", payment_id.hex()),
+        body_digest=body_digest(payment_id),
+        payment_id=payment_id,
+        event_id=ids.new_id(),
+        deadline_s=0.0,
+    )

@@ -1,0 +1,102 @@
+"""What faults are done to: a supervised service, and a PostgreSQL of its own that may be killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+from psycopg import sql
+from tests.support.postgres import LOGIN, Database
+from tests.support.service import BACKLOG, START_TIMEOUT_S, wait_until
+
+from evertill.quickstart import Cluster
+from evertill.service.settings import Settings
+from evertill.service.supervisor import Supervisor
+from evertill.storage import migrate
+
+SMALL = {"shared_buffers": "32MB", "max_connections": "60"}
+NAME = "evertill_faults"
+PASSWORD = "of-tests-only"
+TEND_INTERVAL_S = 0.05
+
+
+class Supervised:
+    """A service whose workers are started again by the real supervisor."""
+
+    def __init__(self, database: Database, folder: Path, workers: int) -> None:
+        """Prepare to serve payments of `database`; the log goes to `folder`."""
+        self.log = folder / "service.log"
+        listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        host, port = listener.getsockname()
+        self.url = f"http://{host}:{port}"
+        settings = Settings(database_url=database.service_url, port=port, workers=workers)
+        self._output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._supervisor = Supervisor(settings, listener, self._output)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._tend)
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers that run."""
+        return self._supervisor.pids
+
+    @contextmanager
+    def running(self, until: str = "/ready") -> Iterator[None]:
+        """Run meanwhile, beginning with when `until` answers 200."""
+        with self._supervisor:
+            self._thread.start()
+            try:
+                wait_until(lambda: self.answers(until), START_TIMEOUT_S)
+                yield
+            finally:
+                self._stopping.set()
+                self._thread.join()
+        os.close(self._output)
+
+    def answers(self, path: str) -> bool:
+        """Tell whether `path` answers 200."""
+        try:
+            return httpx.get(self.url + path, timeout=START_TIMEOUT_S).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def kill_one(self) -> None:
+        """Kill a worker and wait until another has taken its place."""
+        victim = self.pids[0]
+        os.kill(victim, signal.SIGKILL)
+        count = len(self.pids)
+        wait_until(
+            lambda: victim not in self.pids and len(self.pids) == count, START_TIMEOUT_S
+        )
+
+    def _tend(self) -> None:
+        while not self._stopping.is_set():
+            self._supervisor.tend()
+            self._stopping.wait(TEND_INTERVAL_S)
+
+
+@contextmanager
+def own_cluster() -> Iterator[tuple[Cluster, Database]]:
+    """Run a cluster of the test's own, with a migrated database in it."""
+    root = Path(tempfile.mkdtemp(prefix="evertill-faults-"))
+    # The server's user, who is not root, has to get through.
+    root.chmod(0o755)
+    try:
+        with Cluster(root / "database", settings=SMALL) as cluster:
+            with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
+            admin = cluster.dsn(dbname=NAME)
+            migrate.migrate(admin)
+            migrate.create_login(admin, LOGIN, PASSWORD)
+            yield cluster, Database(NAME, admin, cluster.dsn(LOGIN, NAME, PASSWORD))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
