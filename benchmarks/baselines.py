@@ -89,7 +89,7 @@ def _seed(baseline: Baseline, clients: int, seed: int) -> int:
 def _environment(cluster: Cluster, database: str) -> dict[str, str]:
     """Return how pgbench connects; an argument would show the password to everybody."""
     return os.environ | {
-        "PGHOST": str(cluster.socket_directory),
+        "PGHOST": "127.0.0.1",
         "PGPORT": str(cluster.port),
         "PGUSER": SUPERUSER,
         "PGPASSWORD": cluster.password,

@@ -43,6 +43,8 @@ class Scale(NamedTuple):
     warm_up_rounds: int
     warm_up_s: float
     measure_s: float
+    large_payments: tuple[int, int]
+    large_rounds: int
 
 
 FULL: Final = Scale(
@@ -54,6 +56,8 @@ FULL: Final = Scale(
     warm_up_rounds=8,
     warm_up_s=2.0,
     measure_s=10.0,
+    large_payments=(1_000_000, 10_000_000),
+    large_rounds=3,
 )
 QUICK: Final = Scale(
     prefilled=2_000,
@@ -64,6 +68,8 @@ QUICK: Final = Scale(
     warm_up_rounds=1,
     warm_up_s=0.3,
     measure_s=1.0,
+    large_payments=(50_000, 250_000),
+    large_rounds=1,
 )
 
 
@@ -86,8 +92,6 @@ TARGETS: Final = (
 )
 P99_HALF_LOAD_MS_MAX: Final = 60.0
 
-LARGE_PAYMENTS: Final = (1_000_000, 10_000_000)
-LARGE_ROUNDS: Final = 3
 LARGE_CHUNK: Final = 25_000
 LARGE_DAYS: Final = 90
 LARGE_SLOWDOWN_MAX: Final = 0.15

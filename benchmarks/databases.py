@@ -95,8 +95,8 @@ def read_settings(cluster: Cluster) -> dict[str, str]:
 
 
 def url(cluster: Cluster, database: str) -> str:
-    """Return how everybody connects: over the socket, the service and pgbench alike."""
-    return cluster.dsn(dbname=database, over_socket=True)
+    """Return how everybody connects: over TCP, as `make up` does, the service and pgbench alike."""
+    return cluster.dsn(dbname=database)
 
 
 def create(cluster: Cluster, name: str, template: str = "template0") -> str:

@@ -8,11 +8,10 @@ with the statements of a batch sent at once, as the service does, a guard costs 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from benchmarks import bounds, databases, machine, workload
@@ -22,46 +21,38 @@ from evertill.domain.idempotency import body_digest, scope_digest
 from evertill.domain.rules import Attempt, Merchant, MerchantTerms, source_key
 from evertill.service.payments import CREATE
 from evertill.storage import batch as batches
-from evertill.storage.database import connect
-from evertill.storage.statements import STATEMENTS
+from evertill.storage.database import service_conninfo
+from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Submission
 
 BATCH_SIZE: Final = 300
 BATCHES: Final = 60
 WARM_UP_BATCHES: Final = 10
 
-_NAMES: Final = {statement: name for name, statement in STATEMENTS.items()}
-
 
 class _Timed:
-    """A connection that sends one statement at a time and notes how long each took."""
+    """A pipeline that sends one statement at a time and notes how long each took."""
 
-    def __init__(self, connection: batches.Connection) -> None:
+    def __init__(self, pipeline: Pipeline) -> None:
         self.spent_us: defaultdict[str, list[float]] = defaultdict(list)
-        self._connection = connection
+        self.rows = pipeline.rows
+        self._pipeline = pipeline
+        self._queued: list[tuple[str, tuple[bytes, ...]]] = []
 
-    @contextlib.asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[None]:
-        """Do not send ahead."""
-        yield
+    def send(self, name: str, *parameters: bytes) -> None:
+        """Remember a statement."""
+        self._queued.append((name, parameters))
 
-    async def execute(
-        self, statement: bytes, parameters: dict[str, object], *, binary: bool = False
-    ) -> object:
-        """Run a statement and note its time."""
-        began_s = time.perf_counter()
-        cursor = await self._connection.execute(statement, parameters, binary=binary)
-        self._note(_NAMES.get(statement, "other"), began_s)
-        return cursor
-
-    async def commit(self) -> None:
-        """Commit and note the time: mostly the wait for the disk."""
-        began_s = time.perf_counter()
-        await self._connection.commit()
-        self._note("commit", began_s)
-
-    def _note(self, name: str, began_s: float) -> None:
-        self.spent_us[name].append((time.perf_counter() - began_s) * 1e6 / BATCH_SIZE)
+    async def sync(self) -> list[Any]:
+        """Run what was remembered, one statement after the other."""
+        results: list[Any] = []
+        for name, parameters in self._queued:
+            began_s = time.perf_counter()
+            self._pipeline.send(name, *parameters)
+            results += await self._pipeline.sync()
+            self.spent_us[name].append((time.perf_counter() - began_s) * 1e6 / BATCH_SIZE)
+        self._queued.clear()
+        return results
 
 
 def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
@@ -82,8 +73,8 @@ def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
 async def _measure(
     address: str, merchants: list[databases.Merchant], seed: int
 ) -> dict[str, float]:
-    connection = await connect(address)
-    timed = _Timed(connection)
+    pipeline = await Pipeline.connect(service_conninfo(address), batches.HOT_STATEMENTS)
+    timed = _Timed(pipeline)
     terms = MerchantTerms(payments_per_s_max=bounds.PAYMENTS_PER_S_MAX)
     known = [Merchant(row.merchant_id, active=True, terms=terms) for row in merchants]
     draw = workload.Workload(seed, merchants)
@@ -92,15 +83,14 @@ async def _measure(
             timed.spent_us.clear()
         attempts = draw.attempts(BATCH_SIZE)
         batch = [_submission(known[merchant], attempt) for merchant, attempt in attempts]
-        await _commit(cast("batches.Connection", timed), batch)
-    await connection.close()
+        await _commit(cast("Pipeline", timed), batch)
+    pipeline.close()
     return {name: round(statistics.median(each), 2) for name, each in timed.spent_us.items()}
 
 
-async def _commit(connection: batches.Connection, batch: Sequence[Submission]) -> None:
-    claimed = await batches.claim(connection, batch)
-    decided = batches.decide_batch(batch, claimed)
-    await batches.record(connection, claimed.at, 0, decided)
+async def _commit(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
+    claimed = await batches.claim(pipeline, batch)
+    await batches.record(pipeline, claimed.at, 0, batches.decide_batch(batch, claimed))
 
 
 def _submission(merchant: Merchant, attempt: Attempt) -> Submission:

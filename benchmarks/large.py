@@ -22,20 +22,20 @@ class DiskTooSmall(Exception):
 def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
     """Fill two databases, measure C on them in turn, and return the rates and their ratio."""
     with databases.temporary_cluster() as cluster:
-        _require_space(cluster.data_directory)
+        _require_space(cluster.data_directory, scale.large_payments)
         settings = databases.read_settings(cluster)
         results: dict[str, Any] = {"machine": machine.describe(settings), "seed": seed}
-        merchants = {payments: _fill(cluster, payments, seed) for payments in bounds.LARGE_PAYMENTS}
+        merchants = {payments: _fill(cluster, payments, seed) for payments in scale.large_payments}
         rates = _alternate(cluster, merchants, scale, seed)
-        small, large = (statistics.median(rates[size]) for size in bounds.LARGE_PAYMENTS)
-        results["large_pps"] = {str(size): rates[size] for size in bounds.LARGE_PAYMENTS}
+        small, large = (statistics.median(rates[size]) for size in scale.large_payments)
+        results["large_pps"] = {str(size): rates[size] for size in scale.large_payments}
         results["large_slowdown"] = round(1 - large / small, 3)
     return results
 
 
-def _require_space(where: Path) -> None:
+def _require_space(where: Path, sizes: tuple[int, ...]) -> None:
     free = shutil.disk_usage(where).free
-    need = sum(bounds.LARGE_PAYMENTS) * bounds.BYTES_PER_PAYMENT + bounds.FREE_RESERVE_BYTES
+    need = sum(sizes) * bounds.BYTES_PER_PAYMENT + bounds.FREE_RESERVE_BYTES
     if free < need:
         raise DiskTooSmall(
             f"The large benchmark needs {need / 2**30:.0f} GiB of free disk space below {where}, "
@@ -90,7 +90,7 @@ def _alternate(
             making = workload.Workload(seed, known)
             sessions[size] = scenarios.Session(cluster, running, making)
             sessions[size].warm_up(scale.warm_up_rounds)
-        for number in range(bounds.LARGE_ROUNDS):
+        for number in range(scale.large_rounds):
             for size, current in sessions.items():
                 prepared = current.workload.payments(scenarios.requests_for(scale))
                 figure = current.run(prepared, plan)

@@ -10,6 +10,8 @@ from benchmarks import bounds
 
 STATE: Final = Path(__file__).parents[1] / ".evertill"
 
+_OTHER_MODES: Final = frozenset({"large_pps", "large_slowdown", "guards_us"})
+
 _ROWS: Final = (
     ("A", "natural_tps", "one payment per transaction, textbook tables"),
     ("A*", "own_natural_tps", "the same on Evertill's tables"),
@@ -97,14 +99,20 @@ def as_table(results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any], state: Path = STATE) -> dict[str, Any]:
-    """Keep the figures where scripts look for them, beside those of other modes; return all."""
+    """Keep the figures where scripts look for them, and return all that is kept.
+
+    Figures that are compared come from one run, always; what the other modes found stays beside.
+    """
     state.mkdir(exist_ok=True)
     file = state / "bench.json"
     try:
-        kept = json.loads(file.read_text())
+        kept: dict[str, Any] = json.loads(file.read_text())
     except (OSError, ValueError):
         kept = {}
-    everything = dict(kept) | results
+    if not _OTHER_MODES.isdisjoint(results):
+        everything = {**kept, **results}
+    else:
+        everything = {name: kept[name] for name in _OTHER_MODES if name in kept} | results
     file.write_text(as_json(everything) + "\n")
     return everything
 

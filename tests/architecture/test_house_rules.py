@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,8 +24,10 @@ UNITS = re.compile(r"(_S|_MS|_MIN|_AFTER_S)$")
 
 
 def tracked() -> list[Path]:
+    git = shutil.which("git")
+    assert git
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        [git, "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -21,6 +21,11 @@ def attempt(amount_minor: int = 100, source: str = "tok_1", reference: str = "a"
     return Attempt(amount_minor, "USD", source, reference)
 
 
+def only(window: int, count: int) -> tuple[int, int, int]:
+    minute, hour, day = (count if window == number else 0 for number in range(3))
+    return minute, hour, day
+
+
 def test_an_ordinary_attempt_is_taken() -> None:
     assert decide(attempt(), MERCHANT, SourceHistory()) is None
 
@@ -56,17 +61,15 @@ def test_a_currency_without_a_limit_of_its_own_is_limited_to_a_million_major_uni
 
 @pytest.mark.parametrize("window", [0, 1, 2])
 def test_attempts_are_limited_in_each_window(window: int) -> None:
-    counts = [0, 0, 0]
-    counts[window] = TERMS.attempts_max[window]
-    history = SourceHistory(attempts=tuple(counts))
+    reached = TERMS.attempts_max[window]
+    history = SourceHistory(attempts=only(window, reached))
     assert rules.TOO_MANY_ATTEMPTS == decide(attempt(), MERCHANT, history)
 
 
 @pytest.mark.parametrize("window", [0, 1, 2])
 def test_approved_sums_are_limited_in_each_window(window: int) -> None:
-    sums = [0, 0, 0]
-    sums[window] = TERMS.approved_sum_limits_minor["USD"][window] - 99
-    history = SourceHistory(approved_minor=tuple(sums))
+    nearly = TERMS.approved_sum_limits_minor["USD"][window] - 99
+    history = SourceHistory(approved_minor=only(window, nearly))
     assert rules.APPROVED_SUM_OVER_LIMIT == decide(attempt(100), MERCHANT, history)
     assert decide(attempt(99), MERCHANT, history) is None
 

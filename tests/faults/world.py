@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -23,10 +24,15 @@ from evertill.service.settings import Settings
 from evertill.service.supervisor import Supervisor
 from evertill.storage import migrate
 
+# Below the ports that the system gives to outgoing connections, so that it stays free while down.
+PORTS = range(20_000, 30_000)
 SMALL = {"shared_buffers": "32MB", "max_connections": "60"}
 NAME = "evertill_faults"
-PASSWORD = "of-tests-only"
 TEND_INTERVAL_S = 0.05
+CONNECTED = """
+    SELECT count(DISTINCT client_port) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'evertill'
+"""
 
 
 class Supervised:
@@ -74,9 +80,7 @@ class Supervised:
         victim = self.pids[0]
         os.kill(victim, signal.SIGKILL)
         count = len(self.pids)
-        wait_until(
-            lambda: victim not in self.pids and len(self.pids) == count, START_TIMEOUT_S
-        )
+        wait_until(lambda: victim not in self.pids and len(self.pids) == count, START_TIMEOUT_S)
 
     def _tend(self) -> None:
         while not self._stopping.is_set():
@@ -84,19 +88,34 @@ class Supervised:
             self._stopping.wait(TEND_INTERVAL_S)
 
 
+def wait_for_workers(database: Database, count: int) -> None:
+    """Wait until so many workers have started: one that has connected also heeds SIGTERM."""
+    wait_until(lambda: database.rows(CONNECTED)[0][0] >= count, START_TIMEOUT_S)
+
+
 @contextmanager
-def own_cluster() -> Iterator[tuple[Cluster, Database]]:
-    """Run a cluster of the test's own, with a migrated database in it."""
+def own_cluster(**changes: str) -> Iterator[tuple[Cluster, Database]]:
+    """Run a cluster of the test's own, with a migrated database in it and `changes` of settings."""
     root = Path(tempfile.mkdtemp(prefix="evertill-faults-"))
     # The server's user, who is not root, has to get through.
     root.chmod(0o755)
     try:
-        with Cluster(root / "database", settings=SMALL) as cluster:
+        with Cluster(root / "database", port=_free_port(), settings=SMALL | changes) as cluster:
             with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
             admin = cluster.dsn(dbname=NAME)
             migrate.migrate(admin)
-            migrate.create_login(admin, LOGIN, PASSWORD)
-            yield cluster, Database(NAME, admin, cluster.dsn(LOGIN, NAME, PASSWORD))
+            password = secrets.token_hex(8)
+            migrate.create_login(admin, LOGIN, password)
+            yield cluster, Database(NAME, admin, cluster.dsn(LOGIN, NAME, password))
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _free_port() -> int:
+    """Return a port that a server can have again after each of its deaths."""
+    while True:
+        port = PORTS[secrets.randbelow(len(PORTS))]
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port

@@ -35,7 +35,7 @@ def small_disk(size_mib: int) -> Iterator[Path]:
     try:
         yield root
     finally:
-        subprocess.run(["umount", str(root)], check=True)  # noqa: S607
+        subprocess.run(["umount", str(root)], check=True)  # noqa: S607 - found by PATH
         root.rmdir()
 
 

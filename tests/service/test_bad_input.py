@@ -303,7 +303,6 @@ def test_a_bad_payment_of_a_batch_is_only_its_own_problem(
     assert [201, status, 201] == [result["status"] for result in results]
     assert code == results[1]["body"]["code"]
     assert 2 * 1099 == -other.balances()["USD"]["acquirer_receivable"]
-    other.close()
 
 
 def test_sources_of_refused_payments_are_not_counted(api: Api) -> None:

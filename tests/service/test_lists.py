@@ -100,7 +100,6 @@ def test_a_merchant_sees_nothing_of_another(api: Api) -> None:
     api.events(1)
     assert 1 == len(api.all_of("/v1/payments")) == len(api.all_of("/v1/events"))
     assert -1099 == api.balances()["USD"]["acquirer_receivable"]
-    other.close()
 
 
 # --- batches

@@ -16,7 +16,8 @@ from evertill.domain import ids
 from evertill.domain.idempotency import body_digest, scope_digest
 from evertill.domain.rules import Attempt, Merchant, MerchantTerms, source_key
 from evertill.storage import batch as batches
-from evertill.storage.database import connect, pool
+from evertill.storage.database import pool, service_conninfo
+from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Submission
 
 BALANCES = """
@@ -63,10 +64,12 @@ def put(
 
     async def record() -> None:
         when = at or datetime.now(UTC)
-        claimed = batches.Claim(when, frozenset(), {}, {})
-        async with await connect(database.service_url) as connection:
-            decided = batches.decide_batch(payments, claimed)
-            await batches.record(connection, when, shard, decided)
+        claimed = batches.Claim(when, frozenset(), frozenset(), {}, {})
+        conninfo = service_conninfo(database.service_url)
+        pipeline = await Pipeline.connect(conninfo, batches.HOT_STATEMENTS)
+        pipeline.send("begin")
+        await batches.record(pipeline, when, shard, batches.decide_batch(payments, claimed))
+        pipeline.close()
 
     asyncio.run(record())
 

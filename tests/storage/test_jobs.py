@@ -62,21 +62,21 @@ def settle_after(database: Database, delay: timedelta) -> int:
     return with_pool(database, lambda pool: settle(pool, delay))
 
 
-def move(database: Database, payment: Submission, what: str, **terms: Any) -> Answer:
+def move(database: Database, taken: Submission, what: str, **terms: Any) -> Answer:
     """Capture, cancel or refund a payment under a new key."""
-    merchant = payment.merchant
+    merchant = taken.merchant
     amount, shard = terms.pop("amount", None), terms.pop("shard", 0)
 
-    def decide(stored: StoredPayment, at: datetime, *, settled: bool) -> moves.Move:
+    def decide(payment: StoredPayment, at: datetime, *, settled: bool) -> moves.Move:
         if what == "capture":
-            return moves.capture(stored, amount, merchant, at)
+            return moves.capture(payment, amount, merchant, at)
         if what == "cancel":
-            return moves.cancel(stored, at)
-        return moves.refund(stored, amount, settled=settled)
+            return moves.cancel(payment, at)
+        return moves.refund(payment, amount, settled=settled)
 
     request = MoveRequest(
         merchant_id=merchant.merchant_id,
-        payment_id=payment.payment_id,
+        payment_id=taken.payment_id,
         key_digest=scope_digest(merchant.merchant_id, what, "", ids.new_id().hex()),
         body_digest=body_digest(b"{}"),
         event_id=ids.new_id(),
@@ -291,9 +291,7 @@ def test_a_capture_of_a_partial_amount_settles_what_was_captured(database: Datab
 
 
 @pytest.mark.parametrize("shard", [0, 1, 63])
-def test_a_refund_after_the_settlement_takes_from_available(
-    database: Database, shard: int
-) -> None:
+def test_a_refund_after_the_settlement_takes_from_available(database: Database, shard: int) -> None:
     merchant = merchant_with(database)
     payment = submission(merchant, 1000)
     put(database, payment, at=long_ago(), shard=shard)
@@ -339,8 +337,7 @@ def test_refunds_and_settlements_at_once_agree_on_where_the_money_is(database: D
     async def race() -> list[type[EvertillError] | None]:
         refunds = [asyncio.to_thread(refund_half, payment) for payment in payments]
         settlements = [
-            asyncio.to_thread(settle_after, database, (3 - number / 8) * DAY)
-            for number in range(9)
+            asyncio.to_thread(settle_after, database, (3 - number / 8) * DAY) for number in range(9)
         ]
         results, _ = await asyncio.gather(asyncio.gather(*refunds), asyncio.gather(*settlements))
         return results

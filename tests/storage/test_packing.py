@@ -45,9 +45,7 @@ def bits(width: int) -> st.SearchStrategy[int]:
 @EXAMPLES
 @given(st.lists(st.none() | bits(16)))
 @example([])
-def test_small_integers_arrive(
-    connection: psycopg.Connection, values: list[int | None]
-) -> None:
+def test_small_integers_arrive(connection: psycopg.Connection, values: list[int | None]) -> None:
     assert ("smallint[]", values) == echo(connection, packing.pack_int2(values))
 
 

@@ -77,10 +77,12 @@ class Service:
         )
 
     def start(self, *, until: str = "/ready") -> None:
-        """Start the workers and wait until `until` answers 200."""
+        """Start the workers and wait until `until` answers 200, and all of them are ready."""
         for number in range(self._settings.workers):
             self.start_worker(number)
         wait_until(lambda: self._answers(until), START_TIMEOUT_S)
+        if until == "/ready":
+            wait_until(self._all_are_ready, START_TIMEOUT_S)
 
     def start_worker(self, number: int) -> subprocess.Popen[bytes]:
         """Start one worker; it takes over the listening socket."""
@@ -126,6 +128,12 @@ class Service:
         """Return the end of the log."""
         return "\n".join(self.log.read_text().splitlines()[-LOG_TAIL_LINES:])
 
+    def _all_are_ready(self) -> bool:
+        # Any worker may answer, but each has a file for this gauge, which shows the least of them.
+        files = [self._figures / f"gauge_livemin_{process.pid}.db" for process in self.processes]
+        figures = httpx.get(f"{self.url}/metrics", timeout=START_TIMEOUT_S).text
+        return all(file.exists() for file in files) and "\nevertill_ready 1.0\n" in figures
+
     def _answers(self, path: str) -> bool:
         for process in self.processes:
             assert process.poll() is None, f"a worker ended:\n{self.log_tail()}"
@@ -163,6 +171,7 @@ class Api:
         """Speak to `service` as `merchant`."""
         self.service = service
         self.merchant = merchant
+        self._siblings: list[Api] = []
         self.http = httpx.Client(
             base_url=service.url,
             headers={"authorization": f"Bearer {merchant.key}"},
@@ -236,11 +245,14 @@ class Api:
         }
 
     def sibling(self, merchant: Merchant) -> Api:
-        """Return a client of the same service with another key."""
-        return Api(self.service, merchant)
+        """Return a client of the same service with another key; both are closed together."""
+        self._siblings.append(Api(self.service, merchant))
+        return self._siblings[-1]
 
     def close(self) -> None:
         """Close the connections."""
+        for sibling in self._siblings:
+            sibling.close()
         self.http.close()
 
 

@@ -64,7 +64,7 @@ def sample_command(count: int, seed: int, output: str, style: str | None) -> Non
     encoder = _encoder(style, output)
     try:
         if output == STANDARD_OUTPUT:
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr]
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")  # type: ignore[union-attr] # a text stream
             sys.stdout.writelines(write_sample(count, seed, encoder))
             sys.stdout.flush()
             return

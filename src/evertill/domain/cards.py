@@ -64,6 +64,11 @@ def holds_card_number(text: str) -> bool:
     return any(_holds_card(_GROUP.findall(run)) for run in _RUN.findall(text))
 
 
+def holds_long_number(text: str) -> bool:
+    """Tell whether `text` holds 13 digits in a row at all: a quick look before a careful one."""
+    return _REDACTABLE.search(text) is not None
+
+
 def redact(text: str) -> str:
     """Return `text` with every run of 13 to 19 digits replaced; meant for logs."""
     return _REDACTABLE.sub("[digits]", text)

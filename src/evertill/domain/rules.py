@@ -10,18 +10,25 @@ from __future__ import annotations
 
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
+from evertill.domain.ledger import BASIS_POINTS
 from evertill.domain.money import exponent
 
 WINDOWS: Final = (timedelta(minutes=1), timedelta(hours=1), timedelta(hours=24))
-ATTEMPTS_MAX: Final = (20, 200, 1_000)
+# No source's history is read further back than this many attempts.
+ATTEMPTS_LIMIT_MAX: Final = 1_000
+ATTEMPTS_MAX: Final = (20, 200, ATTEMPTS_LIMIT_MAX)
+LIFETIME_MAX_S: Final = 31 * 24 * 3600
 AMOUNT_LIMIT_MAJOR: Final = 1_000_000
 # The approved sums of a source, as multiples of the limit of one payment.
 APPROVED_SUM_LIMITS: Final = (2, 5, 10)
 BLOCKED_SOURCES_MAX: Final = 10_000
+
+AttemptsLimit = Annotated[int, Meta(ge=0, le=ATTEMPTS_LIMIT_MAX)]
 
 
 class MerchantTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,13 +36,13 @@ class MerchantTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     accepted_currencies: frozenset[str] | None = None
     amount_limits_minor: dict[str, int] = {}
-    fee_basis_points: int = 290
+    fee_basis_points: Annotated[int, Meta(ge=0, le=BASIS_POINTS)] = 290
     fees_fixed_minor: dict[str, int] = {}
-    attempts_max: tuple[int, int, int] = ATTEMPTS_MAX
+    attempts_max: tuple[AttemptsLimit, AttemptsLimit, AttemptsLimit] = ATTEMPTS_MAX
     approved_sum_limits_minor: dict[str, tuple[int, int, int]] = {}
-    blocked_sources: frozenset[str] = frozenset()
-    authorization_lifetime_s: int = 7 * 24 * 3600
-    payments_per_s_max: int = 2_000
+    blocked_sources: Annotated[frozenset[str], Meta(max_length=BLOCKED_SOURCES_MAX)] = frozenset()
+    authorization_lifetime_s: Annotated[int, Meta(ge=1, le=LIFETIME_MAX_S)] = 7 * 24 * 3600
+    payments_per_s_max: Annotated[int, Meta(ge=1)] = 2_000
 
 
 class Limits(msgspec.Struct, frozen=True):

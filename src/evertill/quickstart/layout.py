@@ -230,4 +230,4 @@ def _fits_socket(directory: Path) -> bool:
 def _short_temp_root() -> Path:
     """Return the temporary directory, or /tmp where its path is too long for a socket."""
     root = Path(tempfile.gettempdir())
-    return root if _fits_socket(root / "evertill-12345678") else Path("/tmp")  # noqa: S108
+    return root if _fits_socket(root / "evertill-12345678") else Path("/tmp")  # noqa: S108 - short

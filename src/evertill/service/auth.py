@@ -46,7 +46,7 @@ class Bucket:
     def __init__(self, rate_per_s: float, now_s: float) -> None:
         """Start full."""
         self.rate_per_s = rate_per_s
-        self._tokens = rate_per_s
+        self._tokens = self._size()
         self._at_s = now_s
 
     def spend(self, payments: int, now_s: float) -> None:
@@ -54,12 +54,17 @@ class Bucket:
 
         A batch may overdraw the bucket once, so that a full batch is possible at any rate.
         """
-        refilled = self._tokens + (now_s - self._at_s) * self.rate_per_s
-        self._tokens = min(refilled, self.rate_per_s)
-        self._at_s = now_s
+        # A request may have begun before the bucket was made, while its key was looked up.
+        elapsed_s = max(now_s - self._at_s, 0.0)
+        self._tokens = min(self._tokens + elapsed_s * self.rate_per_s, self._size())
+        self._at_s += elapsed_s
         if self._tokens < 1:
             raise RateLimited
         self._tokens -= payments
+
+    def _size(self) -> float:
+        """Return what fits in: one payment at least, or a share below one would allow none ever."""
+        return max(self.rate_per_s, 1.0)
 
 
 class Caller(NamedTuple):

@@ -64,6 +64,9 @@ _TEXTS: Final = {
     "docs_asset": tuple(sorted(set(docs.MEDIA_TYPES.values()))),
 }
 
+# Lists are asked for by cursors: 16 and 24 bytes in base64.
+_CURSOR_LENGTHS: Final = {"list_payments": 22, "list_events": 32}
+
 
 def document() -> Json:
     """Return the document."""
@@ -172,19 +175,19 @@ def _parameters(route: Route) -> list[Json]:
         }
         named = _parameter("Idempotency-Key", "header", text, schema)
         parameters.append(named | {"example": "order-1001-1"})
-    if route.handler in {"list_payments", "list_events"}:
-        parameters += _page_parameters()
+    if route.handler in _CURSOR_LENGTHS:
+        parameters += _page_parameters(_CURSOR_LENGTHS[route.handler])
     return parameters
 
 
-def _page_parameters() -> list[Json]:
+def _page_parameters(cursor_length: int) -> list[Json]:
     limit: Json = {
         "type": "integer",
         "minimum": 1,
         "maximum": PAGE_SIZE_MAX,
         "default": PAGE_SIZE_DEFAULT,
     }
-    cursor = {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}
+    cursor = {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{{cursor_length}}}$"}
     return [
         _parameter("limit", "query", "The most that a page may hold.", limit),
         _parameter("cursor", "query", "The `next_cursor` of an earlier page.", cursor),

@@ -1,41 +1,69 @@
 """One batch of payments in one transaction: claim, decide, record.
 
 The invariant: results are those of taking the payments one by one in arrival order. `claim` locks
-what decides about them (their keys, without waiting, and their sources, in sorted order) and reads
-what the rules need; `decide` is pure; `record` stores all that was decided and commits. Locks are
-held from the claim to the commit, so two processes never decide about one source at a time.
+what decides about them (their keys and their sources, never waiting) and reads what the rules need;
+`decide` is pure; `record` stores all that was decided and commits. Locks are held from the claim to
+the commit, so two processes never decide about one source at a time.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import msgspec
-import psycopg
+from psycopg.pq.abc import PGresult
 
 from evertill.domain import ledger
-from evertill.domain.errors import KeyInFlight
+from evertill.domain.errors import InternalError, KeyInFlight
 from evertill.domain.money import exponent
 from evertill.domain.payments import DeclineReason, Payment
 from evertill.domain.rules import Decline, SourceHistory, decide
 from evertill.domain.states import State
 from evertill.storage.answers import StoredAnswer, lock_number, read_answers, replay
-from evertill.storage.packing import pack_int2, pack_int8, pack_text, pack_uuid
-from evertill.storage.statements import STATEMENTS
+from evertill.storage.packing import (
+    pack_int2,
+    pack_int8,
+    pack_smallint,
+    pack_text,
+    pack_time,
+    pack_uuid,
+)
+from evertill.storage.pipeline import Pipeline
+from evertill.storage.statements import prepared
 from evertill.storage.submissions import Submission
 
-Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+HOT_STATEMENTS: Final = {
+    name: prepared(name)
+    for name in (
+        "begin",
+        "try_locks",
+        "read_clock",
+        "find_answers",
+        "find_history",
+        "record_payments",
+        "commit",
+        "rollback",
+    )
+}
+
+log = logging.getLogger(__name__)
 
 _encoder: Final = msgspec.json.Encoder()
 
 
 class Claim(NamedTuple):
-    """What the database said about a batch before it is decided, at its own time `at`."""
+    """What the database said about a batch before it is decided, at its own time `at`.
+
+    Positions in the batch, from 0: of keys that are `in_flight` and of sources that are `busy` in
+    another process.
+    """
 
     at: datetime
     in_flight: frozenset[int]
+    busy: frozenset[int]
     answers: dict[bytes, StoredAnswer]
     histories: dict[int, SourceHistory]
 
@@ -51,27 +79,34 @@ class Decided(NamedTuple):
     answer: bytes
 
 
-async def claim(connection: Connection, batch: Sequence[Submission]) -> Claim:
-    """Lock and look up a batch, in one round trip; positions in `in_flight` count from 0."""
+async def claim(pipeline: Pipeline, batch: Sequence[Submission]) -> Claim:
+    """Begin a transaction, lock and look up a batch, in one round trip; raise psycopg.Error."""
+    send_claim(pipeline, batch)
+    return read_claim(pipeline, await pipeline.sync())
+
+
+def send_claim(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
+    """Queue the statements of a claim."""
     keys = [submission.key_digest for submission in batch]
-    sources = pack_int8(sorted({submission.source_key for submission in batch}))
-    locks = {"locks": pack_int8([lock_number(key) for key in keys])}
-    async with connection.pipeline():
-        held = await connection.execute(STATEMENTS["lock_keys"], locks, binary=True)
-        locked = await connection.execute(
-            STATEMENTS["lock_sources"], {"source_keys": sources}, binary=True
-        )
-        known = await connection.execute(
-            STATEMENTS["find_answers"], {"key_digests": pack_uuid(keys)}, binary=True
-        )
-        past = await connection.execute(
-            STATEMENTS["find_history"], {"source_keys": sources}, binary=True
-        )
+    sources = [submission.source_key for submission in batch]
+    pipeline.send("begin")
+    pipeline.send("try_locks", pack_int8([lock_number(key) for key in keys]))
+    pipeline.send("try_locks", pack_int8(sources))
+    pipeline.send("read_clock")
+    pipeline.send("find_answers", pack_uuid(keys))
+    # Each source once: its history would be counted as often as it is named.
+    pipeline.send("find_history", pack_int8(list(dict.fromkeys(sources))))
+
+
+def read_claim(pipeline: Pipeline, results: Sequence[PGresult]) -> Claim:
+    """Read what a claim's statements answered."""
+    keys, sources, clock, known, past = [pipeline.rows(result) for result in results[1:]]
     return Claim(
-        at=(await locked.fetchall())[0][1],
-        in_flight=frozenset(position - 1 for (position,) in await held.fetchall()),
-        answers=read_answers(await known.fetchall()),
-        histories={row[0]: read_history(row[1:]) for row in await past.fetchall()},
+        at=clock[0][0],
+        in_flight=frozenset(position - 1 for (position,) in keys),
+        busy=frozenset(position - 1 for (position,) in sources),
+        answers=read_answers(known),
+        histories={row[0]: read_history(row[1:]) for row in past},
     )
 
 
@@ -83,7 +118,10 @@ def read_history(row: Sequence[Any]) -> SourceHistory:
 
 
 def decide_batch(batch: Sequence[Submission], claimed: Claim) -> list[Decided]:
-    """Decide a claimed batch in arrival order; what needs no recording gets its outcome at once."""
+    """Decide a claimed batch in arrival order; what needs no recording gets its outcome at once.
+
+    A payment whose source is busy elsewhere gets neither: it is to be claimed again.
+    """
     decided = []
     for position, submission in enumerate(batch):
         if submission.outcome is not None:
@@ -95,17 +133,23 @@ def decide_batch(batch: Sequence[Submission], claimed: Claim) -> list[Decided]:
                 submission.finish(KeyInFlight())
         elif stored := claimed.answers.get(submission.key_digest):
             submission.finish(replay(submission, stored, claimed.at))
-        else:
-            decided.append(_decide_one(submission, claimed))
+        elif position not in claimed.busy:
+            try:
+                decided.append(_decide_one(submission, claimed))
+            except Exception:
+                # Terms that nobody thought of are that merchant's problem, not its neighbours'.
+                log.exception("a payment could not be decided")
+                submission.finish(InternalError())
     return decided
 
 
-async def record(connection: Connection, at: datetime, shard: int, decided: list[Decided]) -> None:
-    """Store what was decided and commit, in one round trip."""
-    parameters = _columns(decided) | {"recorded_at": at, "shard": shard}
-    async with connection.pipeline():
-        await connection.execute(STATEMENTS["record_payments"], parameters)
-        await connection.commit()
+async def record(pipeline: Pipeline, at: datetime, shard: int, decided: list[Decided]) -> None:
+    """Store what was decided and commit, in one round trip; raise psycopg.Error."""
+    columns = _columns(decided) | {"recorded_at": pack_time(at), "shard": pack_smallint(shard)}
+    parameters = HOT_STATEMENTS["record_payments"].parameters
+    pipeline.send("record_payments", *[columns[name] for name in parameters])
+    pipeline.send("commit")
+    await pipeline.sync()
 
 
 def _decide_one(submission: Submission, claimed: Claim) -> Decided:
@@ -153,7 +197,7 @@ def _answer(
     )
 
 
-def _columns(decided: list[Decided]) -> dict[str, object]:
+def _columns(decided: list[Decided]) -> dict[str, bytes]:
     """Turn rows into the arrays that record_payments takes."""
     submissions = [row.submission for row in decided]
     attempts = [submission.attempt for submission in submissions]

@@ -30,7 +30,8 @@ from evertill.domain.errors import (
     Unavailable,
 )
 from evertill.storage import batch as batches
-from evertill.storage.database import TRANSIENT, connect
+from evertill.storage.database import TRANSIENT, service_conninfo
+from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Answer, Submission
 
 BATCH_SIZE_MAX: Final = 1_000
@@ -38,6 +39,8 @@ QUEUE_SIZE_MAX: Final = 4_000
 SWEEP_INTERVAL_S: Final = 0.05
 RECONNECT_PAUSE_S: Final = 0.2
 RETRY_PAUSE_S: Final = 0.02
+# Longer than any statement of a batch may take on the server.
+BATCH_TIMEOUT_S: Final = 8.0
 
 # What the server says of a batch when one payment in it is at fault, or when the batch needs more
 # locks than the server has (max_locks_per_transaction): a smaller batch may pass.
@@ -64,7 +67,7 @@ class Committer:
         self._url = url
         self._shard = shard
         self._observe = observe
-        self._connection: batches.Connection | None = None
+        self._pipeline: Pipeline | None = None
         self._queue: deque[Submission] = deque()
         self._in_flight: dict[bytes, Submission] = {}
         self._work = asyncio.Event()
@@ -101,7 +104,7 @@ class Committer:
             sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper
-            await self._disconnect()
+            self._disconnect()
 
     def stop(self) -> None:
         """Take no more; `run` ends once what is queued is committed."""
@@ -120,7 +123,7 @@ class Committer:
         except Exception:
             # A mistake of ours must not end the only loop that commits.
             log.exception("a batch failed")
-            await self._disconnect()
+            self._disconnect()
             _fail(batch)
         else:
             self._observe(len(batch), asyncio.get_running_loop().time() - started_s)
@@ -138,26 +141,27 @@ class Committer:
         return batch
 
     async def _commit(self, batch: list[Submission]) -> None:
-        connection = await self._connected()
         try:
-            await self._commit_on(connection, batch)
+            async with asyncio.timeout(BATCH_TIMEOUT_S):
+                await self._commit_on(await self._connected(), batch)
         except REFUSED as failure:
-            await connection.rollback()
+            await self._roll_back()
             await self._commit_halves(batch, failure)
+        except TimeoutError:
+            raise psycopg.OperationalError("the database does not answer") from None
 
-    async def _commit_on(self, connection: batches.Connection, batch: list[Submission]) -> None:
-        claimed = await batches.claim(connection, batch)
+    async def _commit_on(self, pipeline: Pipeline, batch: list[Submission]) -> None:
+        claimed = await batches.claim(pipeline, batch)
         decided = batches.decide_batch(batch, claimed)
         if not decided:
-            await connection.rollback()
+            await self._roll_back()
             return
         _mark(decided, maybe_committed=True)
         try:
-            await batches.record(connection, claimed.at, self._shard, decided)
-        except psycopg.Error as failure:
-            # The server's own refusal is definite; silence is not.
-            if failure.sqlstate is not None and not connection.closed:
-                _mark(decided, maybe_committed=False)
+            await batches.record(pipeline, claimed.at, self._shard, decided)
+        except psycopg.Error:
+            # The server's own refusal is definite; a lost connection is not.
+            _mark(decided, maybe_committed=pipeline.lost)
             raise
         for row in decided:
             row.submission.finish(Answer(row.answer, replayed=False))
@@ -178,11 +182,17 @@ class Committer:
         log.warning("a batch will be tried again", exc_info=failure)
         if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction):
             _fail(batch, Unavailable())
-        if isinstance(failure, TRANSIENT) and self._connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                await self._connection.rollback()
-        else:
-            await self._disconnect()
+        try:
+            if not isinstance(failure, TRANSIENT):
+                self._disconnect()
+            await self._roll_back()
+        except psycopg.Error:
+            self._disconnect()
+
+    async def _roll_back(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.send("rollback")
+            await self._pipeline.sync()
 
     async def _put_back(self, batch: list[Submission]) -> None:
         """Forget what has an outcome; the rest is claimed again, before anything newer."""
@@ -190,24 +200,27 @@ class Committer:
             if submission.outcome is not None:
                 self._in_flight.pop(submission.key_digest, None)
         undecided = [submission for submission in batch if submission.outcome is None]
-        if undecided:
-            self._queue.extendleft(reversed(undecided))
+        self._queue.extendleft(reversed(undecided))
+        if len(undecided) == len(batch):
             await asyncio.sleep(RETRY_PAUSE_S)
 
-    async def _connected(self) -> batches.Connection:
-        if self._connection is None or self._connection.closed:
+    async def _connected(self) -> Pipeline:
+        if self._pipeline is not None and self._pipeline.lost:
+            self._disconnect()
+        if self._pipeline is None:
             try:
-                self._connection = await connect(self._url)
+                self._pipeline = await Pipeline.connect(
+                    service_conninfo(self._url), batches.HOT_STATEMENTS
+                )
             except psycopg.Error:
                 await asyncio.sleep(RECONNECT_PAUSE_S)
                 raise
-        return self._connection
+        return self._pipeline
 
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error):
-                await connection.close()
+    def _disconnect(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
 
     async def _sweep(self) -> None:
         """End what has passed its deadline: one timer for all, instead of one for each."""

@@ -20,6 +20,7 @@ STATEMENT_TIMEOUT_MS: Final = 5_000
 LOCK_TIMEOUT_MS: Final = 2_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 10_000
 TCP_USER_TIMEOUT_MS: Final = 5_000
+KEEPALIVE_S: Final = 2
 POOL_SIZE_MIN: Final = 1
 POOL_SIZE_MAX: Final = 4
 POOL_WAITING_MAX: Final = 256
@@ -57,15 +58,11 @@ def service_conninfo(url: str) -> str:
         options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
         connect_timeout=CONNECT_TIMEOUT_S,
         tcp_user_timeout=TCP_USER_TIMEOUT_MS,
+        keepalives_idle=KEEPALIVE_S,
+        keepalives_interval=KEEPALIVE_S,
+        keepalives_count=2,
         application_name="evertill",
     )
-
-
-async def connect(url: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
-    """Open a connection for the group commit; raise psycopg.OperationalError when it cannot."""
-    connection = await psycopg.AsyncConnection.connect(service_conninfo(url), prepare_threshold=0)
-    packing.register(connection)
-    return connection
 
 
 def pool(url: str) -> AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]:

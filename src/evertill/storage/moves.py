@@ -111,7 +111,7 @@ async def _move_once(pool: AsyncConnectionPool, shard: int, request: MoveRequest
     async with pool.connection() as connection:
         async with connection.pipeline():
             held = await connection.execute(
-                STATEMENTS["lock_keys"], {"locks": pack_int8([lock_number(key)])}
+                STATEMENTS["try_locks"], {"locks": pack_int8([lock_number(key)])}
             )
             known = await connection.execute(
                 STATEMENTS["find_answers"], {"key_digests": pack_uuid([key])}, binary=True

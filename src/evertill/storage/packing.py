@@ -1,4 +1,4 @@
-"""Arrays in PostgreSQL's binary format, packed a column at a time.
+"""Parameters in PostgreSQL's binary format, arrays packed a column at a time.
 
 A batch travels as one array per column. The driver's own adapters inspect every element; packing
 whole columns here takes a fraction of that time, and the hot path pays for it per payment. The
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final, Self
 
 from psycopg.abc import AdaptContext
@@ -19,6 +20,9 @@ from psycopg.pq import Format
 _HEADER: Final = struct.Struct(">iiIii")
 _int2: Final = struct.Struct(">ih")
 _int4: Final = struct.Struct(">ii")
+_int8: Final = struct.Struct(">q")
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = b"\xff\xff\xff\xff"
 _SIZE_16: Final = b"\x00\x00\x00\x10"
 
@@ -121,3 +125,13 @@ def pack_optional_uuid(values: Sequence[bytes | None]) -> UuidArray:
 
 def _sized(value: bytes | None) -> bytes:
     return _NULL if value is None else len(value).to_bytes(4, "big") + value
+
+
+def pack_time(moment: datetime) -> bytes:
+    """Pack an aware datetime as timestamptz: microseconds since 2000."""
+    return _int8.pack((moment - _EPOCH) // _MICROSECOND)
+
+
+def pack_smallint(value: int) -> bytes:
+    """Pack an integer as smallint."""
+    return value.to_bytes(2, "big", signed=True)

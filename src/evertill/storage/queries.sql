@@ -1,16 +1,23 @@
 -- Every statement that the service sends, by name.
 
--- name: lock_keys
--- Try to lock each key's digest for this transaction; answer the positions that somebody else
--- holds. It never waits: a key in flight elsewhere must not hold up its neighbours.
+-- name: begin
+BEGIN;
+
+-- name: commit
+COMMIT;
+
+-- name: rollback
+ROLLBACK;
+
+-- name: try_locks
+-- Try to take advisory locks for this transaction; answer the positions of those that somebody else
+-- holds. It never waits: a key or a source at work elsewhere must not hold up its neighbours.
 SELECT position FROM unnest(%(locks)s::bigint[]) WITH ORDINALITY AS k (lock, position)
 WHERE NOT pg_try_advisory_xact_lock(lock);
 
--- name: lock_sources
--- Lock the sources, in the sorted order in which they are given, so that their velocity is decided
--- one batch after the other and no two batches wait in a circle. Answers the time after that.
-SELECT count(pg_advisory_xact_lock(source_key)), clock_timestamp()
-FROM unnest(%(source_keys)s::bigint[]) AS source_key;
+-- name: read_clock
+-- The database's time, asked for once the locks are held.
+SELECT clock_timestamp();
 
 -- name: find_answers
 -- What was answered to these keys before.
@@ -20,7 +27,8 @@ JOIN events AS e USING (key_digest);
 
 -- name: find_history
 -- Attempts and approved sums of these sources over the sliding windows, and what was approved
--- within the last minute. Looks at no more rows of a source than any limit on attempts can need.
+-- within the last minute. Looks at no more rows of a source than the largest limit on attempts
+-- (ATTEMPTS_LIMIT_MAX in domain/rules.py).
 SELECT source_key,
     count(*) FILTER (WHERE p.created_at > at - interval '1 minute'),
     count(*) FILTER (WHERE p.created_at > at - interval '1 hour'),

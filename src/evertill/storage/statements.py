@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from importlib import resources
-from typing import Final
+from typing import Final, NamedTuple
 
 _NAMED: Final = re.compile(r"^-- name: (\w+)\n(.*?)(?=^-- name: |\Z)", re.MULTILINE | re.DOTALL)
+_PLACEHOLDER: Final = re.compile(rb"%\((\w+)\)s")
 _COMMENT: Final = re.compile(r"^--.*\n", re.MULTILINE)
 
 
@@ -18,3 +19,23 @@ def _load() -> dict[str, bytes]:
 
 
 STATEMENTS: Final = _load()
+
+
+class Prepared(NamedTuple):
+    """A statement with numbered parameters, and the parameters' names in that order."""
+
+    text: bytes
+    parameters: tuple[str, ...]
+
+
+def prepared(name: str) -> Prepared:
+    """Return a statement of queries.sql in the form that PREPARE takes."""
+    names: list[str] = []
+
+    def number(found: re.Match[bytes]) -> bytes:
+        parameter = found[1].decode()
+        if parameter not in names:
+            names.append(parameter)
+        return b"$%d" % (names.index(parameter) + 1)
+
+    return Prepared(_PLACEHOLDER.sub(number, STATEMENTS[name]), tuple(names))

@@ -58,5 +58,7 @@ class Submission(msgspec.Struct, kw_only=True, eq=False):
         """Set the outcome, unless the deadline has already done so."""
         if self.outcome is None:
             self.outcome = outcome
-            if self.waiter is not None:
-                self.waiter.count_down()
+            # The waiter knows its submissions: letting go of it here leaves no cycle to collect.
+            waiter, self.waiter = self.waiter, None
+            if waiter is not None:
+                waiter.count_down()
