@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from evertill.domain import rules
@@ -105,3 +106,20 @@ def test_sources_of_other_merchants_and_currencies_have_other_keys() -> None:
         rules.source_key(1, "USD", "tok_2"),
     }
     assert 4 == len(keys)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        b'{"attempts_max": [20, 200, 1001]}',
+        b'{"fee_basis_points": 10001}',
+        b'{"fee_basis_points": -1}',
+        b'{"authorization_lifetime_s": 0}',
+        b'{"authorization_lifetime_s": 99999999999}',
+        b'{"payments_per_s_max": 0}',
+        b'{"unknown": 1}',
+    ],
+)
+def test_terms_beyond_what_the_service_can_keep_are_refused(terms: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(terms, type=MerchantTerms)

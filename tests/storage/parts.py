@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -67,9 +68,10 @@ def put(
         claimed = batches.Claim(when, frozenset(), frozenset(), {}, {})
         conninfo = service_conninfo(database.service_url)
         pipeline = await Pipeline.connect(conninfo, batches.HOT_STATEMENTS)
-        pipeline.send("begin")
-        await batches.record(pipeline, when, shard, batches.decide_batch(payments, claimed))
-        pipeline.close()
+        with closing(pipeline):
+            pipeline.send("begin")
+            decided = batches.decide_batch(payments, claimed).decided
+            await batches.record(pipeline, when, shard, decided)
 
     asyncio.run(record())
 

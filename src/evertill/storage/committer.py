@@ -1,8 +1,8 @@
 """The group commit: payments that arrive while a commit is on its way make up the next one.
 
-There is no timer: a batch forms by itself while the one before it is being made durable. One
-connection per process carries one batch at a time; every caller is answered only after the commit
-of its batch is durable, and the next batch is on its way before those answers are written.
+Nothing waits for a batch to fill: it forms by itself while the one before it is being made durable.
+One connection per process carries one batch at a time; every caller is answered only after the
+commit of its batch is durable, and the next batch is on its way before those answers are written.
 
 A batch whose transaction fails as a whole goes back to the front of the queue when the failure may
 pass (a lost connection, a deadlock), and is halved until the payment that causes it stands alone
@@ -17,6 +17,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -32,9 +33,12 @@ from evertill.domain.errors import (
 from evertill.storage import batch as batches
 from evertill.storage.database import TRANSIENT, service_conninfo
 from evertill.storage.pipeline import Pipeline
-from evertill.storage.submissions import Answer, Submission
+from evertill.storage.submissions import Answer, Outcome, Submission
 
 BATCH_SIZE_MAX: Final = 1_000
+# How often a process begins a batch of less than this size.
+WORTHWHILE_SIZE: Final = 100
+START_INTERVAL_S: Final = 0.006
 QUEUE_SIZE_MAX: Final = 4_000
 SWEEP_INTERVAL_S: Final = 0.05
 RECONNECT_PAUSE_S: Final = 0.2
@@ -70,7 +74,10 @@ class Committer:
         self._pipeline: Pipeline | None = None
         self._queue: deque[Submission] = deque()
         self._in_flight: dict[bytes, Submission] = {}
+        self._untold: list[tuple[Submission, Outcome]] = []
         self._work = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._next_start_s = 0.0
         self._stopping = False
 
     @property
@@ -99,6 +106,7 @@ class Committer:
             while not self._stopping or self._queue:
                 self._work.clear()
                 if self._queue or await self._work.wait():
+                    await self._pace()
                     await self._commit_next()
         finally:
             sweeper.cancel()
@@ -111,23 +119,36 @@ class Committer:
         self._stopping = True
         self._work.set()
 
+    async def _pace(self) -> None:
+        """Begin small batches no faster than they are worth; the first after a rest begins at once.
+
+        A batch has a cost of its own. Under half load, batches as fast as they can be would be so
+        small that this cost alone fills the machine, and everybody waits for the processor.
+        """
+        pause_s = self._next_start_s - self._loop.time()
+        if pause_s > 0 and len(self._queue) < WORTHWHILE_SIZE and not self._stopping:
+            await asyncio.sleep(pause_s)
+        self._next_start_s = self._loop.time() + START_INTERVAL_S
+
     async def _commit_next(self) -> None:
         batch = self._take()
-        if not batch:
-            return
-        started_s = asyncio.get_running_loop().time()
+        started_s = self._loop.time()
         try:
-            await self._commit(batch)
+            if batch:
+                await self._commit(batch)
+                self._observe(len(batch), self._loop.time() - started_s)
         except psycopg.Error as failure:
+            self._tell()
             await self._recover(batch, failure)
         except Exception:
             # A mistake of ours must not end the only loop that commits.
             log.exception("a batch failed")
+            self._tell()
             self._disconnect()
-            _fail(batch)
-        else:
-            self._observe(len(batch), asyncio.get_running_loop().time() - started_s)
+            _fail(batch, InternalError)
         await self._put_back(batch)
+        if not self._queue:
+            self._tell()
 
     def _take(self) -> list[Submission]:
         """Take what is queued, up to a batch, leaving out what the deadline has ended."""
@@ -148,30 +169,53 @@ class Committer:
             await self._roll_back()
             await self._commit_halves(batch, failure)
         except TimeoutError:
+            self._disconnect()
             raise psycopg.OperationalError("the database does not answer") from None
 
     async def _commit_on(self, pipeline: Pipeline, batch: list[Submission]) -> None:
-        claimed = await batches.claim(pipeline, batch)
-        decided = batches.decide_batch(batch, claimed)
-        if not decided:
+        # The batch before this one is told now: the server is at work meanwhile.
+        claimed = await batches.claim(pipeline, batch, meanwhile=self._tell)
+        decisions = batches.decide_batch(batch, claimed)
+        if decisions.decided:
+            await self._record(pipeline, claimed.at, decisions.decided)
+        else:
             await self._roll_back()
-            return
-        _mark(decided, maybe_committed=True)
+        answers = [
+            (row.submission, Answer(row.answer, replayed=False)) for row in decisions.decided
+        ]
+        for submission, outcome in (*answers, *decisions.outcomes):
+            submission.settled = True
+            self._untold.append((submission, outcome))
+
+    async def _record(
+        self, pipeline: Pipeline, at: datetime, decided: list[batches.Decided]
+    ) -> None:
+        doubtful = [row.submission for row in decided if row.submission.maybe_committed]
+        _mark([row.submission for row in decided], maybe_committed=True)
         try:
-            await batches.record(pipeline, claimed.at, self._shard, decided)
+            await batches.record(pipeline, at, self._shard, decided)
         except psycopg.Error:
-            # The server's own refusal is definite; a lost connection is not.
-            _mark(decided, maybe_committed=pipeline.lost)
+            # The server's own refusal is definite, but says nothing of an earlier try that was
+            # lost; a lost connection leaves all in doubt.
+            if not pipeline.lost:
+                _mark([row.submission for row in decided], maybe_committed=False)
+                _mark(doubtful, maybe_committed=True)
             raise
-        for row in decided:
-            row.submission.finish(Answer(row.answer, replayed=False))
+
+    def _tell(self) -> None:
+        """Tell the callers of the last batch, now that its locks are free and its keys as well."""
+        untold, self._untold = self._untold, []
+        for submission, _ in untold:
+            self._in_flight.pop(submission.key_digest, None)
+        for submission, outcome in untold:
+            submission.finish(outcome)
 
     async def _commit_halves(self, batch: list[Submission], failure: psycopg.Error) -> None:
         """Isolate the payment that the database refuses; its neighbours are not to blame."""
-        batch = [submission for submission in batch if submission.outcome is None]
+        batch = [s for s in batch if s.outcome is None and not s.settled]
         if len(batch) == 1:
             log.error("a payment was refused by the database", exc_info=failure)
-            batch[0].finish(InternalError())
+            _fail(batch, InternalError)
             return
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
@@ -181,27 +225,30 @@ class Committer:
     async def _recover(self, batch: list[Submission], failure: psycopg.Error) -> None:
         log.warning("a batch will be tried again", exc_info=failure)
         if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction):
-            _fail(batch, Unavailable())
+            _fail(batch, Unavailable)
         try:
             if not isinstance(failure, TRANSIENT):
                 self._disconnect()
             await self._roll_back()
-        except psycopg.Error:
+        except (psycopg.Error, TimeoutError):
             self._disconnect()
 
     async def _roll_back(self) -> None:
         if self._pipeline is not None:
             self._pipeline.send("rollback")
-            await self._pipeline.sync()
+            async with asyncio.timeout(BATCH_TIMEOUT_S):
+                await self._pipeline.sync()
 
     async def _put_back(self, batch: list[Submission]) -> None:
-        """Forget what has an outcome; the rest is claimed again, before anything newer."""
+        """Forget what was told; what has no outcome is claimed again, before anything newer."""
+        undecided = []
         for submission in batch:
             if submission.outcome is not None:
                 self._in_flight.pop(submission.key_digest, None)
-        undecided = [submission for submission in batch if submission.outcome is None]
+            elif not submission.settled:
+                undecided.append(submission)
         self._queue.extendleft(reversed(undecided))
-        if len(undecided) == len(batch):
+        if undecided and len(undecided) == len(batch):
             await asyncio.sleep(RETRY_PAUSE_S)
 
     async def _connected(self) -> Pipeline:
@@ -234,12 +281,12 @@ class Committer:
                     submission.finish(OutcomeUnknown() if unknown else Unavailable())
 
 
-def _mark(decided: list[batches.Decided], *, maybe_committed: bool) -> None:
-    for row in decided:
-        row.submission.maybe_committed = maybe_committed
+def _mark(submissions: list[Submission], *, maybe_committed: bool) -> None:
+    for submission in submissions:
+        submission.maybe_committed = maybe_committed
 
 
-def _fail(batch: list[Submission], error: EvertillError | None = None) -> None:
+def _fail(batch: list[Submission], error: type[EvertillError]) -> None:
     for submission in batch:
-        unknown = submission.maybe_committed
-        submission.finish(error or (OutcomeUnknown() if unknown else InternalError()))
+        if not submission.settled:
+            submission.finish(OutcomeUnknown() if submission.maybe_committed else error())

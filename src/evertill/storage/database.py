@@ -18,7 +18,8 @@ from evertill.storage.migrate import SERVICE_ROLE
 CONNECT_TIMEOUT_S: Final = 3
 STATEMENT_TIMEOUT_MS: Final = 5_000
 LOCK_TIMEOUT_MS: Final = 2_000
-IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 10_000
+# Below a request's deadline: a frozen process must not hold locks beyond every caller's patience.
+IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 4_000
 TCP_USER_TIMEOUT_MS: Final = 5_000
 KEEPALIVE_S: Final = 2
 POOL_SIZE_MIN: Final = 1

@@ -3,9 +3,8 @@
 --
 -- Arrays are columns: element n of each array belongs to payment n. They are unnested side by side
 -- in a SELECT list, which streams; the same in FROM is gathered in a table first and costs a tenth
--- of the whole function. Plans are generic and avoid
--- sequential scans, so that a plan made while the tables were empty is still good when they are
--- not.
+-- of the whole function. The service's sessions use generic plans and avoid sequential scans, so that
+-- a plan made while the tables were empty is still good when they are not.
 
 -- Append transfers and add what they move to one shard of the balances. Balance rows are touched
 -- in sorted order by everybody, so two batches never wait for each other in a circle.
@@ -83,10 +82,14 @@ CREATE OR REPLACE FUNCTION record_payments(
     sources text[], refs text[], descriptions text[], decline_codes text[], lifetimes_s bigint[],
     answers text[], kinds smallint[], debits smallint[], credits smallint[]
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = evertill, pg_temp
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off AS $$
+SET search_path = evertill, pg_temp AS $$
 BEGIN
+    IF EXISTS (SELECT FROM unnest(statuses, kinds) AS p (status, kind)
+            WHERE (status = 'declined') <> (kind IS NULL)) THEN
+        RAISE EXCEPTION 'a payment posts a transfer unless it is declined'
+            USING ERRCODE = 'check_violation';
+    END IF;
+
     INSERT INTO payments (merchant_id, payment_id, status, currency, exponent, amount_minor,
         captured_minor, fee_minor, source_key, source, reference, description, decline_code,
         created_at, captured_at, expires_at)
@@ -162,9 +165,7 @@ CREATE OR REPLACE FUNCTION record_moves(
     kinds smallint[], debits smallint[], credits smallint[], amounts_minor bigint[],
     transfer_fees_minor bigint[]
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = evertill, pg_temp
-SET plan_cache_mode = force_generic_plan
-SET enable_seqscan = off AS $$
+SET search_path = evertill, pg_temp AS $$
 DECLARE
     sequences integer[];
 BEGIN

@@ -36,7 +36,8 @@ class Pipeline:
         self._socket = self._wire.socket
         self._loop = asyncio.get_running_loop()
         self._results: list[abc.PGresult] = []
-        self._synced: asyncio.Future[None] | None = None
+        self._synced: asyncio.Future[None] = self._loop.create_future()
+        self._synced.set_result(None)
         self._lost = False
 
     @classmethod
@@ -67,14 +68,22 @@ class Pipeline:
         )
 
     async def sync(self) -> list[abc.PGresult]:
-        """Send what is queued and return one result per statement.
+        """Send what is queued and return one result per statement, as `flush` and `results` do."""
+        self.flush()
+        return await self.results()
 
-        Raise the first statement's error, after which the rest were skipped by the server.
-        """
+    def flush(self) -> None:
+        """Send what is queued, at once; the server begins to work on it."""
         self._results = []
         self._synced = self._loop.create_future()
         self._wire.pipeline_sync()
         self._write()
+
+    async def results(self) -> list[abc.PGresult]:
+        """Return one result for each statement that was flushed.
+
+        Raise the first statement's error, after which the rest were skipped by the server.
+        """
         await self._synced
         for result in self._results:
             if result.status == pq.ExecStatus.FATAL_ERROR:
@@ -98,7 +107,12 @@ class Pipeline:
         self._wire.finish()
 
     def _write(self) -> None:
-        if self._wire.flush():
+        try:
+            unsent = self._wire.flush()
+        except psycopg.OperationalError as failure:
+            self._fail(failure)
+            return
+        if unsent:
             self._loop.add_writer(self._socket, self._write)
         else:
             self._loop.remove_writer(self._socket)
@@ -111,30 +125,22 @@ class Pipeline:
             self._fail(failure)
 
     def _collect(self) -> None:
-        while self._synced is not None and not self._wire.is_busy():
+        while not self._synced.done() and not self._wire.is_busy():
             result = self._wire.get_result()
             if result is None:
                 if self._wire.status != pq.ConnStatus.OK:
                     self._fail(psycopg.OperationalError("the connection is lost"))
-                    return
-                continue
-            if result.status == pq.ExecStatus.PIPELINE_SYNC:
-                self._finish()
+            elif result.status == pq.ExecStatus.PIPELINE_SYNC:
+                self._synced.set_result(None)
             else:
                 self._results.append(result)
-
-    def _finish(self) -> None:
-        synced, self._synced = self._synced, None
-        if synced is not None and not synced.done():
-            synced.set_result(None)
 
     def _fail(self, failure: psycopg.OperationalError) -> None:
         self._lost = True
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
-        synced, self._synced = self._synced, None
-        if synced is not None and not synced.done():
-            synced.set_exception(failure)
+        if not self._synced.done():
+            self._synced.set_exception(failure)
 
     def _error(self, result: abc.PGresult) -> psycopg.Error:
         if result.error_field(pq.DiagnosticField.SEVERITY_NONLOCALIZED) in _ENDING:

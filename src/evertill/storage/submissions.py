@@ -18,6 +18,9 @@ class Answer(NamedTuple):
     replayed: bool
 
 
+Outcome = Answer | EvertillError
+
+
 class Waiter:
     """Calls back once, when all of a caller's submissions have an outcome."""
 
@@ -50,11 +53,13 @@ class Submission(msgspec.Struct, kw_only=True, eq=False):
     # A time of the event loop's clock.
     deadline_s: float
     waiter: Waiter | None = None
-    outcome: Answer | EvertillError | None = None
+    outcome: Outcome | None = None
     # True from when a commit was sent until its fate is known.
     maybe_committed: bool = False
+    # True once the outcome is certain, though the caller may still have to be told.
+    settled: bool = False
 
-    def finish(self, outcome: Answer | EvertillError) -> None:
+    def finish(self, outcome: Outcome) -> None:
         """Set the outcome, unless the deadline has already done so."""
         if self.outcome is None:
             self.outcome = outcome
