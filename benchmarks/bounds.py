@@ -50,7 +50,7 @@ class Scale(NamedTuple):
 FULL: Final = Scale(
     prefilled=100_000,
     clients=(8, 16, 32),
-    connections=(256, 512, 1024, 1536),
+    connections=(256, 512, 1024),
     batches_in_flight=(2, 4),
     pgbench_s=10,
     warm_up_rounds=8,

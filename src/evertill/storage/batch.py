@@ -99,7 +99,7 @@ async def claim(
     send_claim(pipeline, batch)
     pipeline.flush()
     meanwhile()
-    return read_claim(pipeline, await pipeline.results())
+    return read_claim(pipeline, await pipeline.results(), len(batch))
 
 
 def send_claim(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
@@ -107,21 +107,22 @@ def send_claim(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
     keys = [submission.key_digest for submission in batch]
     sources = [submission.source_key for submission in batch]
     pipeline.send("begin")
-    pipeline.send("try_locks", pack_int8([lock_number(key) for key in keys]))
-    pipeline.send("try_locks", pack_int8(sources))
+    pipeline.send("try_locks", pack_int8([*[lock_number(key) for key in keys], *sources]))
     pipeline.send("read_clock")
     pipeline.send("find_answers", pack_uuid(keys))
     # Each source once: its history would be counted as often as it is named.
     pipeline.send("find_history", pack_int8(list(dict.fromkeys(sources))))
 
 
-def read_claim(pipeline: Pipeline, results: Sequence[PGresult]) -> Claim:
-    """Read what a claim's statements answered."""
-    keys, sources, clock, known, past = [pipeline.rows(result) for result in results[1:]]
+def read_claim(pipeline: Pipeline, results: Sequence[PGresult], size: int) -> Claim:
+    """Read what the statements of a claim of `size` payments answered."""
+    held, clock, known, past = [pipeline.rows(result) for result in results[1:]]
+    # The first locks were the keys', the others the sources'.
+    positions = [position - 1 for (position,) in held]
     return Claim(
         at=clock[0][0],
-        in_flight=frozenset(position - 1 for (position,) in keys),
-        busy=frozenset(position - 1 for (position,) in sources),
+        in_flight=frozenset(position for position in positions if position < size),
+        busy=frozenset(position - size for position in positions if position >= size),
         answers=read_answers(known),
         histories={row[0]: read_history(row[1:]) for row in past},
     )

@@ -76,9 +76,6 @@ CREATE TABLE events (
     PRIMARY KEY (merchant_id, transaction_id, event_id),
     CHECK ((key_digest IS NULL) = (body_digest IS NULL))
 );
--- Expired keys are found by time when they are purged.
-CREATE INDEX events_by_time ON events USING brin (created_at) WITH (pages_per_range = 16);
-
 -- The ledger's accounts and the reasons for a transfer, as numbers that a row can afford.
 CREATE TABLE accounts (account smallint PRIMARY KEY, name text NOT NULL UNIQUE);
 INSERT INTO accounts VALUES (1, 'acquirer_receivable'), (2, 'authorization_holds'),
