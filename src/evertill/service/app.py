@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
+import psycopg
 from psycopg_pool import PoolTimeout, TooManyRequests
 
 from evertill.domain.errors import (
@@ -39,6 +40,7 @@ DRAIN_TIMEOUT_S: Final = 10.0
 GAUGE_INTERVAL_S: Final = 1.0
 SHARDS: Final = 64
 
+MOVES: Final = frozenset((route.method, route.path) for route in ROUTES if route.needs_key)
 _HEALTHY: Final = Response(200, msgspec.json.encode(Health()))
 
 log = logging.getLogger(__name__)
@@ -186,9 +188,10 @@ class App:
         except EvertillError as error:
             exchange.fail(error)
         except TimeoutError:
-            reads_only = exchange.method in {"GET", "HEAD"}
-            exchange.fail(Unavailable() if reads_only else OutcomeUnknown())
-        except PoolTimeout:
+            # What needs no key moves nothing, so nothing about it can be unknown.
+            moves = (exchange.method, exchange.route) in MOVES
+            exchange.fail(OutcomeUnknown() if moves else Unavailable())
+        except (PoolTimeout, psycopg.OperationalError):
             exchange.fail(Unavailable())
         except TooManyRequests:
             exchange.fail(Overloaded())

@@ -178,12 +178,12 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read its answers."""
         self._writable = False
-        self._transport.pause_reading()
+        self._read_if_wanted()
 
     def resume_writing(self) -> None:
         """Go on once it does."""
         self._writable = True
-        self._transport.resume_reading()
+        self._read_if_wanted()
 
     # httptools' callbacks
 
@@ -254,6 +254,8 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) > PIPELINED_MAX:
             raise MalformedRequest("Too many requests were sent ahead of their answers.")
         self._next()
+        if len(self._waiting) > 1:
+            self._read_if_wanted()
 
     # the rest
 
@@ -293,6 +295,16 @@ class Connection(asyncio.Protocol):
             self._busy = True
             self._server.handle(self._waiting[0][0])
 
+    def _read_if_wanted(self) -> None:
+        """Read unless a request waits behind another one, or answers pile up unread."""
+        wanted = self._writable and len(self._waiting) <= 1
+        if self._transport.is_closing() or wanted == self._transport.is_reading():
+            return
+        if wanted:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
     def _send(self, exchange: Exchange, response: Response) -> None:
         self._server.on_reply(exchange, response)
         if not self._waiting or self._waiting[0][0] is not exchange:
@@ -313,6 +325,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         elif self._waiting:
             self._loop.call_soon(self._next)
+            self._read_if_wanted()
 
     def _write(self, exchange: Exchange, response: Response, *, keep: bool) -> None:
         head = (

@@ -27,6 +27,7 @@ from evertill.domain.errors import (
 from evertill.domain.moves import Move, expire
 from evertill.domain.payments import Refund, StoredPayment
 from evertill.storage.answers import lock_number, read_answers, replay
+from evertill.storage.database import TRANSIENT
 from evertill.storage.packing import (
     pack_int2,
     pack_int4,
@@ -89,11 +90,13 @@ async def move_payment(pool: AsyncConnectionPool, shard: int, request: MoveReque
         except TooManyRequests:
             raise (OutcomeUnknown if in_doubt else Overloaded) from None
         except psycopg.errors.ReadOnlySqlTransaction:
-            raise Unavailable from None
+            raise (OutcomeUnknown if in_doubt else Unavailable) from None
         except psycopg.errors.CheckViolation as failure:
             if failure.diag.constraint_name == "balances_available_not_negative":
                 raise InsufficientFunds from None
             raise
+        except TRANSIENT:
+            await _pause(in_doubt=in_doubt)
         except psycopg.OperationalError:
             in_doubt = True
             await _pause(in_doubt=in_doubt)
