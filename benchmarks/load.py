@@ -209,8 +209,9 @@ async def _drive(
 async def _wait(load: Load, seconds: float) -> None:
     """Wait, or until all requests are answered."""
     until_s = time.monotonic() + seconds
-    # The clock is asked now and then, because telling of the last answer would cost each of them.
-    while time.monotonic() < until_s and (load.position < len(load.wires) or load.busy):  # noqa: ASYNC110
+    while time.monotonic() < until_s:  # noqa: ASYNC110 - to tell of the last answer costs each one
+        if load.position == len(load.wires) and not load.busy:
+            return
         await asyncio.sleep(min(bounds.WAIT_INTERVAL_S, seconds))
 
 
