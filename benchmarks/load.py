@@ -209,7 +209,7 @@ async def _drive(
 async def _wait(load: Load, seconds: float) -> None:
     """Wait, or until all requests are answered."""
     until_s = time.monotonic() + seconds
-    while time.monotonic() < until_s:  # noqa: ASYNC110 - to tell of the last answer costs each one
+    while time.monotonic() < until_s:
         if load.position == len(load.wires) and not load.busy:
             return
         await asyncio.sleep(min(bounds.WAIT_INTERVAL_S, seconds))

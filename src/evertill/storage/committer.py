@@ -38,7 +38,7 @@ from evertill.storage.submissions import Answer, Outcome, Submission
 BATCH_SIZE_MAX: Final = 1_000
 # How often a process begins a batch of less than this size.
 WORTHWHILE_SIZE: Final = 100
-START_INTERVAL_S: Final = 0.012
+START_INTERVAL_S: Final = 0.006
 QUEUE_SIZE_MAX: Final = 4_000
 SWEEP_INTERVAL_S: Final = 0.05
 RECONNECT_PAUSE_S: Final = 0.2
