@@ -6,13 +6,16 @@ Workers are processes, so the client library keeps each one's figures in files o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import struct
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+SCRAPE_TRIES_MAX: Final = 10
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2, 5)
 BATCH_SIZE_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -71,6 +74,14 @@ def scrape() -> bytes:
     """Return the figures of all workers, or of this process where it is the only one."""
     if not os.environ.get(FOLDER_VARIABLE):
         return generate_latest()
+    for _ in range(SCRAPE_TRIES_MAX - 1):
+        # A worker that starts at this moment has made its file but not filled it yet.
+        with contextlib.suppress(struct.error):
+            return _scrape_all()
+    return _scrape_all()
+
+
+def _scrape_all() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call] # the library has no types here
     return generate_latest(registry)
