@@ -18,7 +18,7 @@ FUNCTION_LINES_MAX = 70
 PUT_OFF = re.compile(r"#.*\b(TO" r"DO|FIX" r"ME|HA" r"CK)\b(?!.*\bADR\b)")
 # Written in pieces, so that this file does not hold what it forbids.
 MACHINE_PATHS = re.compile(r"/wor" r"k/|/roo" r"t/|/hom" r"e/\w")
-INDEX_URLS = re.compile(r"^\s*(--)?(extra-)?index-url|--find-links http", re.MULTILINE)
+INDEX_URLS = re.compile(r"^\s*(--)?(extra-)?index-url|--find-lin" r"ks http", re.MULTILINE)
 DURATION = re.compile(r"(TIMEOUT|INTERVAL|DELAY|PAUSE|DEADLINE)")
 UNITS = re.compile(r"(_S|_MS|_MIN|_AFTER_S)$")
 

@@ -12,7 +12,6 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from evertill.client.faults import FileChanged, FileUnusable
@@ -61,12 +60,7 @@ class PaymentsFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stream.close()
 
     def check_unchanged(self) -> None:

@@ -43,13 +43,7 @@ def read_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
     Raise MalformedRequest for what is no JSON and InvalidRequest for JSON that is no such request.
     """
-    try:
-        value = decoder.decode(body)
-    except msgspec.ValidationError as failure:
-        raise _invalid(failure) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        message = f"The body is not valid JSON: {failure}."
-        raise MalformedRequest(message) from None
+    value = _decode(decoder, body)
     # Every member of the value written anew is in the body as well. Only where the body has more
     # colons, or escapes that could hide one, can a member stand there twice.
     if body.count(b":") != _encoder.encode(value).count(b":") or b"\\" in body:
@@ -62,13 +56,7 @@ def read_batch(body: bytes) -> list[msgspec.Raw]:
 
     Raise what `read_body` raises for what is around them.
     """
-    try:
-        payments = _batch_decoder.decode(body).payments
-    except msgspec.ValidationError as failure:
-        raise _invalid(failure) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
-        message = f"The body is not valid JSON: {failure}."
-        raise MalformedRequest(message) from None
+    payments = _decode(_batch_decoder, body).payments
     # Items are kept as they came, so only the one colon after `payments` stands outside of them.
     if body.count(b":") != 1 + sum([bytes(raw).count(b":") for raw in payments]):
         raise MalformedRequest(_TWICE)
@@ -107,6 +95,16 @@ def check_text(field: str, text: str | None) -> None:
     if text is not None and holds_card_number(text):
         message = f"{field} holds what looks like a card number. Send a token of the card instead."
         raise CardNumberRefused(message, field=field)
+
+
+def _decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as failure:
+        raise _invalid(failure) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as failure:
+        message = f"The body is not valid JSON: {failure}."
+        raise MalformedRequest(message) from None
 
 
 def _invalid(failure: msgspec.ValidationError) -> InvalidRequest:

@@ -45,10 +45,11 @@ POOL_SIZE: Final = Gauge(
 POOL_WAITING: Final = Gauge(
     "evertill_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum"
 )
-_children: Final[dict[tuple[str, str, int], Histogram]] = {}
 READY: Final = Gauge(
     "evertill_ready", "1 while this worker can take payments.", multiprocess_mode="livemin"
 )
+
+_children: Final[dict[tuple[str, str, int], Histogram]] = {}
 
 
 def observe_request(route: str, method: str, status: int, seconds: float) -> None:

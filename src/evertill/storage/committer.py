@@ -271,10 +271,9 @@ class Committer:
 
     async def _sweep(self) -> None:
         """End what has passed its deadline: one timer for all, instead of one for each."""
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
-            now_s = loop.time()
+            now_s = self._loop.time()
             for submission in list(self._in_flight.values()):
                 if submission.deadline_s <= now_s:
                     unknown = submission.maybe_committed
