@@ -51,7 +51,7 @@ FULL: Final = Scale(
     prefilled=100_000,
     clients=(8, 16, 32),
     connections=(256, 512, 1024),
-    batches_in_flight=(2, 4),
+    batches_in_flight=(4, 8),
     pgbench_s=10,
     warm_up_rounds=8,
     warm_up_s=2.0,
@@ -86,8 +86,6 @@ TARGETS: Final = (
     Target("C / A", "http_pps", "natural_tps", 8.0),
     Target("C / B", "http_pps", "function_tps", 4.0),
     Target("D / A", "batch_pps", "natural_tps", 20.0),
-    Target("C / A*", "http_pps", "own_natural_tps", 8.0),
-    Target("C / B*", "http_pps", "own_function_tps", 4.0),
     Target("E / C", "hot_http_pps", "http_pps", 0.8),
 )
 P99_HALF_LOAD_MS_MAX: Final = 60.0

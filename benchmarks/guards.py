@@ -43,7 +43,14 @@ class _Timed:
         """Remember a statement."""
         self._queued.append((name, parameters))
 
+    def flush(self) -> None:
+        """Send nothing yet: `results` sends each statement by itself."""
+
     async def sync(self) -> list[Any]:
+        """Do what `results` does."""
+        return await self.results()
+
+    async def results(self) -> list[Any]:
         """Run what was remembered, one statement after the other."""
         results: list[Any] = []
         for name, parameters in self._queued:

@@ -26,14 +26,9 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "shared_buffers": "192MB",
         "max_wal_size": "4GB",
         "min_wal_size": "256MB",
-        "wal_compression": "on",
         "checkpoint_timeout": "15min",
-        # Hot accounts leave dead rows quickly, and insert-only tables need fresh statistics.
-        "autovacuum_naptime": "15s",
+        # Hot accounts leave dead rows quickly.
         "autovacuum_vacuum_scale_factor": "0.05",
-        "autovacuum_vacuum_insert_scale_factor": "0.1",
-        "autovacuum_analyze_scale_factor": "0.02",
-        "autovacuum_vacuum_cost_limit": "2000",
         # Compiling a plan costs more than any of our short statements takes.
         "jit": "off",
         "password_encryption": "scram-sha-256",

@@ -38,8 +38,8 @@ from evertill.storage.submissions import Answer, Outcome, Submission
 BATCH_SIZE_MAX: Final = 1_000
 # How often a process begins a batch of less than this size.
 WORTHWHILE_SIZE: Final = 100
-START_INTERVAL_S: Final = 0.006
-QUEUE_SIZE_MAX: Final = 4_000
+START_INTERVAL_S: Final = 0.012
+QUEUE_SIZE_MAX: Final = 8_000
 SWEEP_INTERVAL_S: Final = 0.05
 RECONNECT_PAUSE_S: Final = 0.2
 RETRY_PAUSE_S: Final = 0.02
