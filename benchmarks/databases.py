@@ -23,6 +23,7 @@ from benchmarks import bounds
 from benchmarks.progress import say
 from evertill.domain.rules import MerchantTerms, source_key
 from evertill.quickstart import Cluster
+from evertill.service.jobs import FOLD_BATCHES_MAX
 from evertill.storage import directory
 from evertill.storage.migrate import migrate
 from evertill.storage.statements import STATEMENTS
@@ -165,9 +166,10 @@ def prefill(address: str, payments: int, *, part: tuple[int, int], days: int) ->
     since = now - step * (parts - number)
     with psycopg.connect(address) as connection:
         connection.execute(
-            "SELECT benchmark.prefill(%s, %s, %s::smallint, %s, %s)",
-            (payments, bounds.MERCHANTS, number % bounds.WORKERS, since, since + step),
+            "SELECT benchmark.prefill(%s, %s, %s, %s)",
+            (payments, bounds.MERCHANTS, since, since + step),
         )
+        connection.execute("SELECT evertill.fold_balances(%s)", [FOLD_BATCHES_MAX])
 
 
 def _create_merchant(

@@ -97,7 +97,7 @@ async def _measure(
 
 async def _commit(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
     claimed = await batches.claim(pipeline, batch)
-    await batches.record(pipeline, claimed.at, 0, batches.decide_batch(batch, claimed).decided)
+    await batches.record(pipeline, claimed.at, batches.decide_batch(batch, claimed).decided)
 
 
 def _submission(merchant: Merchant, attempt: Attempt) -> Submission:

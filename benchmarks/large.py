@@ -50,7 +50,7 @@ def _fill(cluster: Cluster, payments: int, seed: int) -> list[databases.Merchant
     )
     address = databases.url(cluster, name)
     parts = payments // bounds.LARGE_CHUNK
-    # Two connections fill alternate parts, each adding to a shard of its own.
+    # Two connections fill alternate parts, as there are two processors.
     threads = [
         threading.Thread(target=_fill_parts, args=(address, payments, first, parts))
         for first in range(bounds.WORKERS)

@@ -37,7 +37,7 @@ WHERE captured_minor > 0 AND NOT EXISTS (
 -- check: A stored balance is not the sum of its entries.
 SELECT count(*) FROM (
     SELECT merchant_id, currency, account, sum(amount_minor) AS minor
-    FROM evertill.balances
+    FROM evertill.current_balances
     CROSS JOIN LATERAL (VALUES ('acquirer_receivable', acquirer_receivable),
         ('authorization_holds', authorization_holds), ('merchant_pending', merchant_pending),
         ('merchant_available', merchant_available), ('fees', fees),

@@ -51,10 +51,10 @@ BEGIN
     VALUES (id, 1, of_merchant_id, in_currency, 2, 1, 3, amount, fee, now());
     INSERT INTO outbox (created_at, merchant_ids, event_ids)
     VALUES (now(), ARRAY[of_merchant_id], ARRAY[event]);
-    INSERT INTO balances AS b (merchant_id, currency, shard, acquirer_receivable,
+    INSERT INTO balances AS b (merchant_id, currency, acquirer_receivable,
         merchant_pending, fees)
-    VALUES (of_merchant_id, in_currency, 0, -amount, amount - fee, fee)
-    ON CONFLICT (merchant_id, currency, shard) DO UPDATE SET
+    VALUES (of_merchant_id, in_currency, -amount, amount - fee, fee)
+    ON CONFLICT (merchant_id, currency) DO UPDATE SET
         acquirer_receivable = b.acquirer_receivable + excluded.acquirer_receivable,
         merchant_pending = b.merchant_pending + excluded.merchant_pending,
         fees = b.fees + excluded.fees;
@@ -65,7 +65,7 @@ $$;
 -- The same for many payments at once, spread evenly over a time that has passed, to fill tables.
 -- Ids carry their payment's time, as those of the service do.
 CREATE FUNCTION benchmark.prefill(
-    payments bigint, merchants bigint, into_shard smallint, since timestamptz, until timestamptz
+    payments bigint, merchants bigint, since timestamptz, until timestamptz
 ) RETURNS bigint LANGUAGE sql SET search_path = evertill AS $$
     WITH drawn AS MATERIALIZED (
         SELECT since + (until - since) * (n::float8 / payments) AS at,
@@ -102,15 +102,12 @@ CREATE FUNCTION benchmark.prefill(
         INSERT INTO transfers (subject_id, sequence, merchant_id, currency, kind, debit, credit,
             amount_minor, fee_minor, created_at)
         SELECT payment_id, 1, merchant_id, currency, 2, 1, 3, amount, fee, at FROM made
-    ), inserted_balances AS (
-        INSERT INTO balances AS b (merchant_id, currency, shard, acquirer_receivable,
-            merchant_pending, fees)
-        SELECT merchant_id, currency, into_shard, -sum(amount), sum(amount - fee), sum(fee)
-        FROM made GROUP BY merchant_id, currency ORDER BY merchant_id, currency
-        ON CONFLICT (merchant_id, currency, shard) DO UPDATE SET
-            acquirer_receivable = b.acquirer_receivable + excluded.acquirer_receivable,
-            merchant_pending = b.merchant_pending + excluded.merchant_pending,
-            fees = b.fees + excluded.fees
+    ), inserted_batch AS (
+        INSERT INTO unfolded_batches (merchant_ids, currencies, debits, credits, amounts_minor,
+            fees_minor)
+        SELECT array_agg(merchant_id), array_agg(currency), array_agg(1::smallint),
+            array_agg(3::smallint), array_agg(amount), array_agg(fee)
+        FROM made
     )
     SELECT count(*) FROM made
 $$;

@@ -36,13 +36,14 @@ from tests.support.service import (
 from evertill.domain.idempotency import scope_digest
 from evertill.domain.rules import MerchantTerms
 from evertill.storage.answers import lock_number
+from evertill.storage.committer import QUEUE_SIZE_MAX
 
 CLIENTS = 32
 WORKERS = 3
 SEED = 20261122
 UNHINDERED_S = 2.0
 HEALTH_TIMEOUT_S = 1.0
-BATCHES_THAT_FIT = 5
+BATCHES_THAT_FIT = QUEUE_SIZE_MAX // 1000
 MANY = 1_000_000
 PLENTY = MerchantTerms(fee_basis_points=0, payments_per_s_max=MANY, attempts_max=(900, 900, 900))
 DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -187,7 +188,6 @@ def test_a_merchant_that_everybody_pays_at_once_gets_every_amount(crowded: Servi
     with client(crowded, merchant) as api:
         balance = api.balances()["USD"]
     assert (-paid, paid) == (balance["acquirer_receivable"], balance["merchant_pending"])
-    assert 1 < crowded.database.rows("SELECT count(*) FROM balances")[0][0]
     books_are_right(crowded.database)
 
 
@@ -281,7 +281,7 @@ def test_more_than_fits_is_refused_at_once_and_the_process_stays_responsive(
     """One worker waits for a locked table; what fits its queue waits, the rest is turned away."""
     service = start_service(database)
     merchant = create_merchant(database, PLENTY)
-    batches = [_batch(1000) for _ in range(BATCHES_THAT_FIT + 3)]
+    batches = [_batch(1000) for _ in range(BATCHES_THAT_FIT + 4)]
     with client(service, merchant) as api, ThreadPoolExecutor(len(batches) + 1) as threads:
         assert 201 == api.pay().status_code
         with psycopg.connect(database.admin_url) as blocking:
@@ -297,7 +297,7 @@ def test_more_than_fits_is_refused_at_once_and_the_process_stays_responsive(
     assert 200 == health.status_code
     assert 201 == waiting.result().status_code
     assert {200, 503} == {answer.status_code for answer in answers}
-    assert 4 == sum(answer.status_code == 200 for answer in answers)
+    assert BATCHES_THAT_FIT == sum(answer.status_code == 200 for answer in answers)
     books_are_right(database)
 
 

@@ -133,8 +133,8 @@ def test_all_workers_told_to_end_lose_nothing_acknowledged(
             process.send_signal(signal.SIGTERM)
         assert [0, 0] == [process.wait(DRAIN_TIMEOUT_S) for process in service.processes]
         acknowledged = history.count(SUCCESS)
-        for number in range(2):
-            service.start_worker(number)
+        for _ in range(2):
+            service.start_worker()
         del service.processes[:2]
         load.wait_for(more=100)
     assert 100 <= acknowledged

@@ -22,10 +22,9 @@ from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Submission
 
 BALANCES = """
-    SELECT currency, sum(acquirer_receivable)::bigint, sum(authorization_holds)::bigint,
-        sum(merchant_pending)::bigint, sum(merchant_available)::bigint, sum(fees)::bigint,
-        sum(refunds_payable)::bigint
-    FROM balances WHERE merchant_id = %s GROUP BY currency ORDER BY currency
+    SELECT currency, acquirer_receivable, authorization_holds, merchant_pending,
+        merchant_available, fees, refunds_payable
+    FROM current_balances WHERE merchant_id = %s ORDER BY currency
 """
 
 Pool = AsyncConnectionPool[Any]
@@ -58,9 +57,7 @@ def submission(merchant: Merchant, amount_minor: int = 1000, **fields: Any) -> S
     return Submission(**(given | fields))
 
 
-def put(
-    database: Database, *payments: Submission, at: datetime | None = None, shard: int = 0
-) -> None:
+def put(database: Database, *payments: Submission, at: datetime | None = None) -> None:
     """Record payments as if they had been taken at the time `at`."""
 
     async def record() -> None:
@@ -71,7 +68,7 @@ def put(
         with closing(pipeline):
             pipeline.send("begin")
             decided = batches.decide_batch(payments, claimed).decided
-            await batches.record(pipeline, when, shard, decided)
+            await batches.record(pipeline, when, decided)
 
     asyncio.run(record())
 

@@ -52,9 +52,9 @@ def authorization(merchant: Merchant, amount_minor: int = 1000) -> Submission:
     return submission(merchant, amount_minor, capture=False)
 
 
-def expire(database: Database, shard: int = 0) -> int:
+def expire(database: Database) -> int:
     """Run the expiry once, as one of the service's workers does."""
-    return with_pool(database, lambda pool: expire_authorizations(pool, shard))
+    return with_pool(database, expire_authorizations)
 
 
 def settle_after(database: Database, delay: timedelta) -> int:
@@ -65,7 +65,7 @@ def settle_after(database: Database, delay: timedelta) -> int:
 def move(database: Database, taken: Submission, what: str, **terms: Any) -> Answer:
     """Capture, cancel or refund a payment under a new key."""
     merchant = taken.merchant
-    amount, shard = terms.pop("amount", None), terms.pop("shard", 0)
+    amount = terms.pop("amount", None)
 
     def decide(payment: StoredPayment, at: datetime, *, settled: bool) -> moves.Move:
         if what == "capture":
@@ -83,7 +83,7 @@ def move(database: Database, taken: Submission, what: str, **terms: Any) -> Answ
         refund_id=ids.new_id(),
         decide=decide,
     )
-    return with_pool(database, lambda pool: move_payment(pool, shard, request))
+    return with_pool(database, lambda pool: move_payment(pool, request))
 
 
 def status(database: Database, payment: Submission) -> str:
@@ -136,9 +136,9 @@ def test_a_payment_expires_once_however_many_processes_look(database: Database) 
     merchant = merchant_with(database, authorization_lifetime_s=LIFETIME_S)
     payments = [authorization(merchant, 10 + number) for number in range(1200)]
     put(database, *payments[:600], at=long_ago())
-    put(database, *payments[600:], at=long_ago(), shard=1)
+    put(database, *payments[600:], at=long_ago())
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as processes:
-        counts = list(processes.map(_expire_all, [database] * PROCESSES, range(PROCESSES)))
+        counts = list(processes.map(_expire_all, [database] * PROCESSES))
     assert len(payments) == sum(counts)
     told = database.rows(
         "SELECT count(*), count(DISTINCT payment_id) FROM events WHERE type = 'payment.expired'"
@@ -147,12 +147,12 @@ def test_a_payment_expires_once_however_many_processes_look(database: Database) 
     assert {} == balance(database, merchant)
 
 
-def _expire_all(database: Database, shard: int) -> int:
+def _expire_all(database: Database) -> int:
     """Expire until nothing is left, in a process of its own."""
 
     async def run(pool: Pool) -> int:
         total = 0
-        while found := await expire_authorizations(pool, shard):
+        while found := await expire_authorizations(pool):
             total += found
         return total
 
@@ -191,7 +191,7 @@ def test_of_a_capture_and_an_expiry_at_once_exactly_one_wins(database: Database)
     async def race(pool: Pool) -> list[object]:
         async def expire_until_over() -> None:
             for _ in range(400):
-                await expire_authorizations(pool, 1)
+                await expire_authorizations(pool)
 
         captures = [_capture(pool, payment, wait_s) for wait_s, payment in _spread(payments)]
         job = asyncio.create_task(expire_until_over())
@@ -231,7 +231,7 @@ async def _capture(pool: Pool, payment: Submission, wait_s: float) -> Answer:
             stored, None, payment.merchant, at
         ),
     )
-    return await move_payment(pool, 0, request)
+    return await move_payment(pool, request)
 
 
 def test_settlement_moves_captures_to_available_net_of_fees_and_refunds(
@@ -240,7 +240,7 @@ def test_settlement_moves_captures_to_available_net_of_fees_and_refunds(
     merchant = merchant_with(database, fee_basis_points=290)
     refunded = submission(merchant, 2000)
     put(database, submission(merchant, 1000), refunded, at=long_ago())
-    put(database, submission(merchant, 500), at=long_ago(1), shard=1)
+    put(database, submission(merchant, 500), at=long_ago(1))
     move(database, refunded, "refund", amount=300)
     assert 1 == settle_after(database, 2 * DAY)
     # Fees are 29 and 58 on the old ones and 14 (14.5, half-even) on the one that is too young.
@@ -290,19 +290,17 @@ def test_a_capture_of_a_partial_amount_settles_what_was_captured(database: Datab
     assert {"receivable": -600, "pending": 600} == balance(database, merchant)
 
 
-@pytest.mark.parametrize("shard", [0, 1, 63])
-def test_a_refund_after_the_settlement_takes_from_available(database: Database, shard: int) -> None:
+def test_a_refund_after_the_settlement_takes_from_available(database: Database) -> None:
     merchant = merchant_with(database)
     payment = submission(merchant, 1000)
-    put(database, payment, at=long_ago(), shard=shard)
+    put(database, payment, at=long_ago())
     settle_after(database, 2 * DAY)
-    move(database, payment, "refund", amount=400, shard=shard)
+    move(database, payment, "refund", amount=400)
     assert {"receivable": -1000, "available": 600, "refunds": 400} == balance(database, merchant)
 
 
-@pytest.mark.parametrize("shard", [0, 1])
 def test_a_refund_beyond_what_is_available_is_refused_and_changes_nothing(
-    database: Database, shard: int
+    database: Database,
 ) -> None:
     merchant = merchant_with(database, fee_basis_points=290)
     payment = submission(merchant, 1000)
@@ -310,7 +308,7 @@ def test_a_refund_beyond_what_is_available_is_refused_and_changes_nothing(
     settle_after(database, 2 * DAY)
     before = balance(database, merchant)
     with pytest.raises(InsufficientFunds):
-        move(database, payment, "refund", amount=1000, shard=shard)
+        move(database, payment, "refund", amount=1000)
     assert before == balance(database, merchant)
     assert "captured" == status(database, payment)
     assert ["payment.captured"] == events_of(database, payment)

@@ -56,12 +56,11 @@ ENTRIES_THAT_DO_NOT_SUM = """
 """
 BALANCES_THAT_ARE_NOT_THEIR_ENTRIES = """
     WITH stored AS (
-        SELECT merchant_id, currency, account, sum(amount)::bigint AS amount FROM balances
+        SELECT merchant_id, currency, account, amount FROM current_balances
         CROSS JOIN LATERAL (VALUES ('acquirer_receivable', acquirer_receivable),
             ('authorization_holds', authorization_holds), ('merchant_pending', merchant_pending),
             ('merchant_available', merchant_available), ('fees', fees),
             ('refunds_payable', refunds_payable)) AS a (account, amount)
-        GROUP BY merchant_id, currency, account
     ), counted AS (
         SELECT merchant_id, currency, account, sum(amount_minor)::bigint AS amount
         FROM ledger_entries GROUP BY merchant_id, currency, account

@@ -78,17 +78,17 @@ class Service:
 
     def start(self, *, until: str = "/ready") -> None:
         """Start the workers and wait until `until` answers 200, and all of them are ready."""
-        for number in range(self._settings.workers):
-            self.start_worker(number)
+        for _ in range(self._settings.workers):
+            self.start_worker()
         wait_until(lambda: self._answers(until), START_TIMEOUT_S)
         if until == "/ready":
             wait_until(self._all_are_ready, START_TIMEOUT_S)
 
-    def start_worker(self, number: int) -> subprocess.Popen[bytes]:
+    def start_worker(self) -> subprocess.Popen[bytes]:
         """Start one worker; it takes over the listening socket."""
         descriptor = self._listener.fileno()
         command = [sys.executable, "-m", "evertill.service.worker"]
-        command += ["--descriptor", str(descriptor), "--worker", str(number)]
+        command += ["--descriptor", str(descriptor)]
         environment = {"PYTHONPATH": str(ROOT / "src"), FOLDER_VARIABLE: str(self._figures)}
         with self.log.open("ab") as log:
             process = subprocess.Popen(

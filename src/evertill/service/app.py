@@ -25,7 +25,7 @@ from evertill.service.bodies import check_media_type
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
-from evertill.service.jobs import run_expiry, run_settlement
+from evertill.service.jobs import run_expiry, run_folding, run_settlement
 from evertill.service.models import Health, Readiness
 from evertill.service.moves import Moves
 from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
@@ -38,7 +38,6 @@ from evertill.storage.database import pool
 TASKS_MAX: Final = 512
 DRAIN_TIMEOUT_S: Final = 10.0
 GAUGE_INTERVAL_S: Final = 1.0
-SHARDS: Final = 64
 
 MOVES: Final = frozenset((route.method, route.path) for route in ROUTES if route.needs_key)
 _HEALTHY: Final = Response(200, msgspec.json.encode(Health()))
@@ -51,24 +50,22 @@ Handler = Callable[..., Awaitable[Response] | Response | None]
 class App:
     """One worker process of the service."""
 
-    def __init__(self, settings: Settings, stream: logs.LogStream, worker: int = 0) -> None:
+    def __init__(self, settings: Settings, stream: logs.LogStream) -> None:
         """Put the parts together; nothing is started, and the database is not needed yet."""
-        shard = worker % SHARDS
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._pool = pool(settings.database_url)
-        self._committer = Committer(settings.database_url, shard, metrics.observe_commit)
+        self._committer = Committer(settings.database_url, metrics.observe_commit)
         self._authenticator = Authenticator(self._pool, settings.workers)
         self._probe = Probe(self._pool)
         self._router = Router()
-        self._shard = shard
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[Any]] = []
         self._stopping = False
         parts = (
             Payments(self._committer),
             Resources(self._pool),
-            Moves(self._pool, shard),
+            Moves(self._pool),
             self,
             docs,
         )
@@ -82,7 +79,8 @@ class App:
             self._committer.run(),
             self._authenticator.refresh(),
             self._probe.run(),
-            run_expiry(self._pool, self._shard),
+            run_expiry(self._pool),
+            run_folding(self._pool),
             run_settlement(self._pool),
             self.server.sweep(),
             self._stream.run(),

@@ -1,8 +1,8 @@
-"""What has to happen by itself: authorizations expire, captures are settled.
+"""What has to happen by itself: balances are folded, authorizations expire, captures are settled.
 
 Every worker of every task runs these. The database decides who does what: rows are claimed with
-SKIP LOCKED, the settlement's progress is one locked row, so running them everywhere is safe and
-losing any of them is harmless.
+SKIP LOCKED, the settlement's progress is one locked row, one session folds at a time. So running
+them everywhere is safe, and losing any of them is harmless.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -20,6 +21,9 @@ from evertill.domain import ids
 from evertill.storage.moves import EXPIRE_BATCH_SIZE_MAX, expire_authorizations
 from evertill.storage.statements import STATEMENTS
 
+# Whoever reads a balance adds up what is not folded yet, so the interval bounds that reader's work.
+FOLD_INTERVAL_S: Final = 1.0
+FOLD_BATCHES_MAX: Final = 2_000
 EXPIRE_INTERVAL_S: Final = 10.0
 SETTLE_INTERVAL_S: Final = 600.0
 SETTLEMENT_DELAY: Final = timedelta(days=2)
@@ -27,30 +31,49 @@ SETTLEMENT_DELAY: Final = timedelta(days=2)
 log = logging.getLogger(__name__)
 
 
-async def run_expiry(pool: AsyncConnectionPool, shard: int) -> None:
-    """Expire authorizations, over and over, at moments that tasks don't share."""
-    while True:
-        await asyncio.sleep(EXPIRE_INTERVAL_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-        try:
-            while await expire_authorizations(pool, shard) == EXPIRE_BATCH_SIZE_MAX:
-                pass
-        except (psycopg.Error, PoolTimeout, TooManyRequests) as failure:
-            log.warning("authorizations could not be expired", exc_info=failure)
+async def run_folding(pool: AsyncConnectionPool) -> None:
+    """Fold what was posted into the stored balances, over and over."""
+    await _repeat(FOLD_INTERVAL_S, lambda: fold(pool), "balances could not be folded")
+
+
+async def run_expiry(pool: AsyncConnectionPool) -> None:
+    """Expire authorizations, over and over."""
+    await _repeat(EXPIRE_INTERVAL_S, lambda: _expire(pool), "authorizations could not be expired")
 
 
 async def run_settlement(pool: AsyncConnectionPool) -> None:
     """Settle captures, over and over."""
-    while True:
-        await asyncio.sleep(SETTLE_INTERVAL_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
-        try:
-            await settle(pool)
-        except (psycopg.Error, PoolTimeout, TooManyRequests) as failure:
-            log.warning("captures could not be settled", exc_info=failure)
+    await _repeat(SETTLE_INTERVAL_S, lambda: settle(pool), "captures could not be settled")
+
+
+async def fold(pool: AsyncConnectionPool) -> None:
+    """Fold all that was posted, a bounded number of batches in each transaction."""
+    folded = FOLD_BATCHES_MAX
+    while folded == FOLD_BATCHES_MAX:
+        folded = await _call(pool, "fold_balances", {"most": FOLD_BATCHES_MAX})
 
 
 async def settle(pool: AsyncConnectionPool, delay: timedelta = SETTLEMENT_DELAY) -> int:
     """Settle what was captured more than `delay` ago; return how many balances were moved."""
-    parameters = {"run_id": ids.new_id().hex(), "delay": delay}
+    return await _call(pool, "settle_captures", {"run_id": ids.new_id().hex(), "delay": delay})
+
+
+async def _expire(pool: AsyncConnectionPool) -> None:
+    while await expire_authorizations(pool) == EXPIRE_BATCH_SIZE_MAX:
+        pass
+
+
+async def _call(pool: AsyncConnectionPool, statement: str, parameters: dict[str, object]) -> int:
     async with pool.connection() as connection:
-        row = await (await connection.execute(STATEMENTS["settle_captures"], parameters)).fetchone()
+        row = await (await connection.execute(STATEMENTS[statement], parameters)).fetchone()
     return int(row[0]) if row else 0
+
+
+async def _repeat(interval_s: float, work: Callable[[], Awaitable[object]], complaint: str) -> None:
+    """Do `work` again and again, at moments that tasks don't share."""
+    while True:
+        await asyncio.sleep(interval_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        try:
+            await work()
+        except (psycopg.Error, PoolTimeout, TooManyRequests) as failure:
+            log.warning(complaint, exc_info=failure)

@@ -28,10 +28,9 @@ _encoder: Final = msgspec.json.Encoder()
 class Moves:
     """The handlers that move payments."""
 
-    def __init__(self, pool: AsyncConnectionPool, shard: int) -> None:
-        """Use `pool`; what moves is added to the balances' `shard`."""
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        """Move payments through `pool`."""
         self._pool = pool
-        self._shard = shard
 
     async def capture(self, exchange: Exchange, caller: Caller, payment_id: str) -> Response:
         """Capture an authorized payment."""
@@ -68,7 +67,7 @@ class Moves:
         return await self._move(request._replace(reference=body.reference), status=201)
 
     async def _move(self, request: MoveRequest, status: int) -> Response:
-        answer = await move_payment(self._pool, self._shard, request)
+        answer = await move_payment(self._pool, request)
         return Response(status, answer.body, headers=REPLAYED if answer.replayed else ())
 
 

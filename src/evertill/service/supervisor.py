@@ -144,7 +144,7 @@ class Supervisor:
     def _fill(self, place: _Place) -> None:
         place.since_s = time.monotonic()
         try:
-            place.process = worker = self._start(place.number)
+            place.process = worker = self._start()
         except OSError as error:
             # No memory or no process left at the moment: the next attempt may find some.
             self._write("error", f"a worker cannot start: {error.strerror}", worker=place.number)
@@ -152,7 +152,7 @@ class Supervisor:
             return
         self._write("info", STARTED, worker=place.number, pid=worker.pid)
 
-    def _start(self, number: int) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         environment = {name: value for name, value in os.environ.items() if name not in WITHHELD}
         descriptor = self._listener.fileno()
         program = [sys.executable, "-P", "-m", "evertill.service.worker"]
@@ -160,7 +160,6 @@ class Supervisor:
             [
                 *program,
                 *("--descriptor", str(descriptor)),
-                *("--worker", str(number)),
                 *("--parent", str(os.getpid())),
             ],
             pass_fds=[descriptor],

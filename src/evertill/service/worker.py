@@ -22,7 +22,7 @@ PARENT_CHECK_INTERVAL_S: Final = 0.5
 COLLECT_AFTER_OBJECTS: Final = 50_000
 
 
-async def serve(settings: Settings, listener: socket.socket, worker: int, parent: int) -> None:
+async def serve(settings: Settings, listener: socket.socket, parent: int) -> None:
     """Serve on `listener` until SIGTERM or SIGINT, or until the process `parent` is gone."""
     _tune_collector()
     stream = logs.LogStream()
@@ -31,7 +31,7 @@ async def serve(settings: Settings, listener: socket.socket, worker: int, parent
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = App(settings, stream, worker)
+    app = App(settings, stream)
     await app.start(on_failure=stop.set)
     listening = await loop.create_server(
         app.server.connection, sock=listener, backlog=LISTEN_BACKLOG
@@ -59,12 +59,11 @@ def main() -> int:
     """Run a worker on the file descriptor that the supervisor hands down."""
     parser = argparse.ArgumentParser(prog="evertill-worker")
     parser.add_argument("--descriptor", type=int, required=True)
-    parser.add_argument("--worker", type=int, required=True)
     # Told by the parent itself: it may be gone before we can ask.
     parser.add_argument("--parent", type=int, default=os.getppid())
     arguments = parser.parse_args()
     listener = socket.socket(fileno=arguments.descriptor)
-    uvloop.run(serve(read_settings(), listener, arguments.worker, arguments.parent))
+    uvloop.run(serve(read_settings(), listener, arguments.parent))
     return 0
 
 

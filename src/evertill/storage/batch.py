@@ -26,7 +26,6 @@ from evertill.storage.answers import StoredAnswer, lock_number, read_answers, re
 from evertill.storage.packing import (
     pack_int2,
     pack_int8,
-    pack_smallint,
     pack_text,
     pack_time,
     pack_uuid,
@@ -161,9 +160,9 @@ def decide_batch(batch: Sequence[Submission], claimed: Claim) -> Decisions:
     return decisions
 
 
-async def record(pipeline: Pipeline, at: datetime, shard: int, decided: list[Decided]) -> None:
+async def record(pipeline: Pipeline, at: datetime, decided: list[Decided]) -> None:
     """Store what was decided and commit, in one round trip; raise psycopg.Error."""
-    columns = _columns(decided) | {"recorded_at": pack_time(at), "shard": pack_smallint(shard)}
+    columns = _columns(decided) | {"recorded_at": pack_time(at)}
     parameters = HOT_STATEMENTS["record_payments"].parameters
     pipeline.send("record_payments", *[columns[name] for name in parameters])
     pipeline.send("commit")

@@ -61,15 +61,9 @@ log = logging.getLogger(__name__)
 class Committer:
     """Commits submissions in groups, on one connection that is its own."""
 
-    def __init__(
-        self, url: str, shard: int, observe: Callable[[int, float], None] = lambda *_: None
-    ) -> None:
-        """Commit to the database at `url`, adding to balances' `shard`.
-
-        `observe` is told each committed batch's size and seconds.
-        """
+    def __init__(self, url: str, observe: Callable[[int, float], None] = lambda *_: None) -> None:
+        """Commit to the database at `url`; `observe` is told each batch's size and seconds."""
         self._url = url
-        self._shard = shard
         self._observe = observe
         self._pipeline: Pipeline | None = None
         self._queue: deque[Submission] = deque()
@@ -193,7 +187,7 @@ class Committer:
         doubtful = [row.submission for row in decided if row.submission.maybe_committed]
         _mark([row.submission for row in decided], maybe_committed=True)
         try:
-            await batches.record(pipeline, at, self._shard, decided)
+            await batches.record(pipeline, at, decided)
         except psycopg.Error:
             # The server's own refusal is definite, but says nothing of an earlier try that was
             # lost; a lost connection leaves all in doubt.

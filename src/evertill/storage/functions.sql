@@ -6,13 +6,63 @@
 -- of the whole function. The service's sessions use generic plans and avoid sequential scans, so that
 -- a plan made while the tables were empty is still good when they are not.
 
--- Append transfers and add what they move to one shard of the balances. Balance rows are touched
--- in sorted order by everybody, so two batches never wait for each other in a circle.
+-- Add what batches posted to the stored balances, and forget that they were unfolded.
+CREATE OR REPLACE FUNCTION fold(ids bigint[])
+RETURNS void LANGUAGE plpgsql SET search_path = evertill, pg_temp AS $$
+BEGIN
+    INSERT INTO balances (merchant_id, currency)
+    SELECT DISTINCT merchant_id, currency FROM unfolded_changes WHERE batch_id = ANY (ids)
+    ON CONFLICT DO NOTHING;
+
+    UPDATE balances AS stored SET
+        acquirer_receivable = stored.acquirer_receivable + posted.acquirer_receivable,
+        authorization_holds = stored.authorization_holds + posted.authorization_holds,
+        merchant_pending = stored.merchant_pending + posted.merchant_pending,
+        merchant_available = stored.merchant_available + posted.merchant_available,
+        fees = stored.fees + posted.fees,
+        refunds_payable = stored.refunds_payable + posted.refunds_payable
+    FROM (
+        SELECT merchant_id, currency, sum(acquirer_receivable) AS acquirer_receivable,
+            sum(authorization_holds) AS authorization_holds,
+            sum(merchant_pending) AS merchant_pending,
+            sum(merchant_available) AS merchant_available, sum(fees) AS fees,
+            sum(refunds_payable) AS refunds_payable
+        FROM unfolded_changes WHERE batch_id = ANY (ids)
+        GROUP BY merchant_id, currency
+    ) AS posted
+    WHERE stored.merchant_id = posted.merchant_id AND stored.currency = posted.currency;
+
+    DELETE FROM unfolded_batches WHERE batch_id = ANY (ids);
+END
+$$;
+
+-- Fold up to so many batches, oldest first; answer how many. Only one session folds at a time and
+-- the others leave it to that one, so it is safe to run on many tasks.
+CREATE OR REPLACE FUNCTION fold_balances(most integer)
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = evertill, pg_temp AS $$
+DECLARE
+    ids bigint[];
+BEGIN
+    IF NOT pg_try_advisory_xact_lock('balances'::regclass::integer, 0) THEN
+        RETURN 0;
+    END IF;
+    SELECT array_agg(batch_id) INTO ids
+    FROM (SELECT batch_id FROM unfolded_batches ORDER BY batch_id LIMIT most) AS oldest;
+    PERFORM fold(ids) WHERE ids IS NOT NULL;
+    RETURN coalesce(cardinality(ids), 0);
+END
+$$;
+
+-- Append transfers and what they change in balances. What moves available money is folded at once,
+-- because its guard is a check on the stored balance.
 CREATE OR REPLACE FUNCTION post_transfers(
-    into_shard smallint, posted_at timestamptz, subject_ids uuid[], sequences integer[],
-    merchant_ids bigint[], currencies text[], kinds smallint[], debits smallint[],
-    credits smallint[], amounts_minor bigint[], fees_minor bigint[]
+    posted_at timestamptz, subject_ids uuid[], sequences integer[], merchant_ids bigint[],
+    currencies text[], kinds smallint[], debits smallint[], credits smallint[],
+    amounts_minor bigint[], fees_minor bigint[]
 ) RETURNS void LANGUAGE plpgsql SET search_path = evertill, pg_temp AS $$
+DECLARE
+    posted_id bigint;
 BEGIN
     INSERT INTO transfers (subject_id, sequence, merchant_id, currency, kind, debit, credit,
         amount_minor, fee_minor, created_at)
@@ -25,48 +75,14 @@ BEGIN
     ) AS t
     WHERE kind IS NOT NULL;
 
-    INSERT INTO balances AS stored (merchant_id, currency, shard, acquirer_receivable,
-        authorization_holds, merchant_pending, merchant_available, fees, refunds_payable)
-    SELECT merchant_id, currency, into_shard,
-        coalesce(sum(change) FILTER (WHERE account = 1), 0),
-        coalesce(sum(change) FILTER (WHERE account = 2), 0),
-        coalesce(sum(change) FILTER (WHERE account = 3 OR (account = 4 AND change < 0)), 0),
-        coalesce(sum(change) FILTER (WHERE account = 4 AND change > 0), 0),
-        coalesce(sum(change) FILTER (WHERE account = 5), 0),
-        coalesce(sum(change) FILTER (WHERE account = 6), 0)
-    FROM (
-        SELECT unnest(merchant_ids) AS merchant_id, unnest(currencies) AS currency,
-            unnest(kinds) AS kind, unnest(debits) AS debit, unnest(credits) AS credit,
-            unnest(amounts_minor) AS amount, unnest(fees_minor) AS fee
-    ) AS t
-    CROSS JOIN LATERAL (VALUES (debit, -amount), (credit, amount - fee), (5::smallint, fee))
-        AS entry (account, change)
-    WHERE kind IS NOT NULL
-    GROUP BY merchant_id, currency
-    ORDER BY merchant_id, currency
-    ON CONFLICT (merchant_id, currency, shard) DO UPDATE SET
-        acquirer_receivable = stored.acquirer_receivable + excluded.acquirer_receivable,
-        authorization_holds = stored.authorization_holds + excluded.authorization_holds,
-        merchant_pending = stored.merchant_pending + excluded.merchant_pending,
-        merchant_available = stored.merchant_available + excluded.merchant_available,
-        fees = stored.fees + excluded.fees,
-        refunds_payable = stored.refunds_payable + excluded.refunds_payable;
+    INSERT INTO unfolded_batches (merchant_ids, currencies, debits, credits, amounts_minor,
+        fees_minor)
+    VALUES (post_transfers.merchant_ids, post_transfers.currencies, post_transfers.debits,
+        post_transfers.credits, post_transfers.amounts_minor, post_transfers.fees_minor)
+    RETURNING batch_id INTO posted_id;
 
-    -- A proposed row has to pass the checks even where it only adds to one that is there. So what
-    -- takes from available was charged to pending above, and is put right now, under the guard.
-    IF 4 = ANY (debits) THEN
-        UPDATE balances AS stored SET
-            merchant_available = stored.merchant_available - taken.amount,
-            merchant_pending = stored.merchant_pending + taken.amount
-        FROM (
-            SELECT merchant_id, currency, sum(amount) AS amount
-            FROM unnest(merchant_ids, currencies, debits, amounts_minor)
-                AS t (merchant_id, currency, debit, amount)
-            WHERE debit = 4
-            GROUP BY merchant_id, currency
-        ) AS taken
-        WHERE stored.merchant_id = taken.merchant_id AND stored.currency = taken.currency
-            AND stored.shard = into_shard;
+    IF 4 = ANY (debits) OR 4 = ANY (credits) THEN
+        PERFORM fold(ARRAY[posted_id]);
     END IF;
 END
 $$;
@@ -75,9 +91,8 @@ $$;
 -- The caller holds the advisory locks of the keys and the sources. kinds is NULL where a payment
 -- was declined and posts nothing.
 CREATE OR REPLACE FUNCTION record_payments(
-    into_shard smallint, recorded_at timestamptz,
-    merchant_ids bigint[], payment_ids uuid[], event_ids uuid[], key_digests uuid[],
-    body_digests uuid[], source_keys bigint[], statuses text[], currencies text[],
+    recorded_at timestamptz, merchant_ids bigint[], payment_ids uuid[], event_ids uuid[],
+    key_digests uuid[], body_digests uuid[], source_keys bigint[], statuses text[], currencies text[],
     exponents smallint[], amounts_minor bigint[], captured_minor bigint[], fees_minor bigint[],
     sources text[], refs text[], descriptions text[], decline_codes text[], lifetimes_s bigint[],
     answers text[], kinds smallint[], debits smallint[], credits smallint[]
@@ -121,7 +136,7 @@ BEGIN
     INSERT INTO outbox (created_at, merchant_ids, event_ids)
     VALUES (recorded_at, record_payments.merchant_ids, record_payments.event_ids);
 
-    PERFORM post_transfers(into_shard, recorded_at, payment_ids,
+    PERFORM post_transfers(recorded_at, payment_ids,
         array_fill(1, ARRAY[cardinality(payment_ids)]), merchant_ids, currencies, kinds,
         debits, credits, amounts_minor, fees_minor);
 END
@@ -157,9 +172,8 @@ $$;
 -- Record moves of payments that the caller has locked: new state, event, refund and transfers.
 -- Transfers come as arrays of their own, because a move posts none, one or several.
 CREATE OR REPLACE FUNCTION record_moves(
-    into_shard smallint, recorded_at timestamptz,
-    merchant_ids bigint[], payment_ids uuid[], event_ids uuid[], key_digests uuid[],
-    body_digests uuid[], types text[], statuses text[], captured bigint[], refunded bigint[],
+    recorded_at timestamptz, merchant_ids bigint[], payment_ids uuid[], event_ids uuid[],
+    key_digests uuid[], body_digests uuid[], types text[], statuses text[], captured bigint[], refunded bigint[],
     fees bigint[], refund_ids uuid[], refund_amounts_minor bigint[], answers text[],
     subject_ids uuid[], ordinals integer[], transfer_merchant_ids bigint[], currencies text[],
     kinds smallint[], debits smallint[], credits smallint[], amounts_minor bigint[],
@@ -205,7 +219,7 @@ BEGIN
         WHERE transfers.subject_id = t.subject_id) ORDER BY position)
     INTO sequences
     FROM unnest(subject_ids, ordinals) WITH ORDINALITY AS t (subject_id, ordinal, position);
-    PERFORM post_transfers(into_shard, recorded_at, subject_ids, sequences, transfer_merchant_ids,
+    PERFORM post_transfers(recorded_at, subject_ids, sequences, transfer_merchant_ids,
         currencies, kinds, debits, credits, amounts_minor, transfer_fees_minor);
 END
 $$;
@@ -226,25 +240,34 @@ BEGIN
     IF until <= since THEN
         RETURN 0;
     END IF;
-    SELECT count(post_transfers(0::smallint, clock_timestamp(), ARRAY[run_id], ARRAY[sequence],
-        ARRAY[merchant_id], ARRAY[currency], ARRAY[5::smallint], ARRAY[3::smallint],
-        ARRAY[4::smallint], ARRAY[net_minor], ARRAY[0::bigint])) INTO settled
+    -- Two sessions that change many balances must not wait for each other in a circle.
+    PERFORM pg_advisory_xact_lock('balances'::regclass::integer, 0);
+    SELECT settlements, post_transfers(clock_timestamp(), array_fill(run_id, ARRAY[settlements]),
+        sequences, merchant_ids, currencies, array_fill(5::smallint, ARRAY[settlements]),
+        array_fill(3::smallint, ARRAY[settlements]), array_fill(4::smallint, ARRAY[settlements]),
+        nets_minor, array_fill(0::bigint, ARRAY[settlements]))
+    INTO settled
     FROM (
-        SELECT merchant_id, currency, net_minor,
-            row_number() OVER (ORDER BY merchant_id, currency)::integer AS sequence
+        SELECT count(*)::integer AS settlements, array_agg(sequence) AS sequences,
+            array_agg(merchant_id) AS merchant_ids, array_agg(currency) AS currencies,
+            array_agg(net_minor) AS nets_minor
         FROM (
-            SELECT merchant_id, transfers.currency,
-                sum(captured_minor - payments.fee_minor - refunded_minor)::bigint AS net_minor
-            FROM transfers
-            JOIN payments USING (merchant_id)
-            WHERE payment_id = subject_id AND kind = 2
-                AND transfers.created_at > since AND transfers.created_at <= until
-            GROUP BY merchant_id, transfers.currency
-        ) AS captured
-        WHERE net_minor > 0
-        ORDER BY merchant_id, currency
-    ) AS owed;
+            SELECT merchant_id, currency, net_minor,
+                row_number() OVER (ORDER BY merchant_id, currency)::integer AS sequence
+            FROM (
+                SELECT merchant_id, transfers.currency,
+                    sum(captured_minor - payments.fee_minor - refunded_minor)::bigint AS net_minor
+                FROM transfers
+                JOIN payments USING (merchant_id)
+                WHERE payment_id = subject_id AND kind = 2
+                    AND transfers.created_at > since AND transfers.created_at <= until
+                GROUP BY merchant_id, transfers.currency
+            ) AS captured
+            WHERE net_minor > 0
+        ) AS owed
+    ) AS columns
+    WHERE settlements > 0;
     UPDATE settlement_progress SET settled_until = until;
-    RETURN settled;
+    RETURN coalesce(settled, 0);
 END
 $$;

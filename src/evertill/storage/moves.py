@@ -42,8 +42,6 @@ from evertill.storage.submissions import Answer
 
 EXPIRE_BATCH_SIZE_MAX: Final = 500
 RETRY_PAUSE_S: Final = 0.05
-# Available money lives in one shard, where its guard sees all of it.
-AVAILABLE_SHARD: Final = 0
 
 
 class Decide(Protocol):
@@ -75,7 +73,7 @@ class _Recorded(NamedTuple):
     answer: bytes
 
 
-async def move_payment(pool: AsyncConnectionPool, shard: int, request: MoveRequest) -> Answer:
+async def move_payment(pool: AsyncConnectionPool, request: MoveRequest) -> Answer:
     """Carry out one move, trying again over lost connections until it is cancelled from outside.
 
     Raise NotFound, KeyInFlight, KeyReused, KeyExpired, InsufficientFunds, whatever `decide` raises,
@@ -84,7 +82,7 @@ async def move_payment(pool: AsyncConnectionPool, shard: int, request: MoveReque
     in_doubt = False
     while True:
         try:
-            return await _move_once(pool, shard, request)
+            return await _move_once(pool, request)
         except PoolTimeout:
             raise (OutcomeUnknown if in_doubt else Unavailable) from None
         except TooManyRequests:
@@ -109,7 +107,7 @@ async def _pause(*, in_doubt: bool) -> None:
         raise (OutcomeUnknown if in_doubt else Unavailable) from None
 
 
-async def _move_once(pool: AsyncConnectionPool, shard: int, request: MoveRequest) -> Answer:
+async def _move_once(pool: AsyncConnectionPool, request: MoveRequest) -> Answer:
     key, payment = request.key_digest, request.payment_id
     async with pool.connection() as connection:
         async with connection.pipeline():
@@ -139,11 +137,11 @@ async def _move_once(pool: AsyncConnectionPool, shard: int, request: MoveRequest
         answer = _answer(move, request, at)
         refund_id = request.refund_id if move.refund_minor else None
         recorded = _Recorded(move, request.event_id, key, request.body_digest, refund_id, answer)
-        await _record(connection, AVAILABLE_SHARD if settled else shard, at, [recorded])
+        await _record(connection, at, [recorded])
     return Answer(answer, replayed=False)
 
 
-async def expire_authorizations(pool: AsyncConnectionPool, shard: int) -> int:
+async def expire_authorizations(pool: AsyncConnectionPool) -> int:
     """Expire what is over, a batch at most; return how many. Safe to run on many tasks at once."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
@@ -152,7 +150,7 @@ async def expire_authorizations(pool: AsyncConnectionPool, shard: int) -> int:
         rows = await cursor.fetchall()
         recorded = [_expired(read_payment(row)) for row in rows]
         if recorded:
-            await _record(connection, shard, rows[0][16], recorded)
+            await _record(connection, rows[0][16], recorded)
     return len(recorded)
 
 
@@ -181,9 +179,9 @@ def _answer(move: Move, request: MoveRequest, at: datetime) -> bytes:
 
 
 async def _record(
-    connection: psycopg.AsyncConnection[Any], shard: int, at: datetime, rows: Sequence[_Recorded]
+    connection: psycopg.AsyncConnection[Any], at: datetime, rows: Sequence[_Recorded]
 ) -> None:
-    parameters = _columns(rows) | _transfer_columns(rows) | {"shard": shard, "recorded_at": at}
+    parameters = _columns(rows) | _transfer_columns(rows) | {"recorded_at": at}
     async with connection.pipeline():
         await connection.execute(STATEMENTS["record_moves"], parameters)
         await connection.commit()

@@ -130,8 +130,3 @@ def _sized(value: bytes | None) -> bytes:
 def pack_time(moment: datetime) -> bytes:
     """Pack an aware datetime as timestamptz: microseconds since 2000."""
     return _int8.pack((moment - _EPOCH) // _MICROSECOND)
-
-
-def pack_smallint(value: int) -> bytes:
-    """Pack an integer as smallint."""
-    return value.to_bytes(2, "big", signed=True)

@@ -54,7 +54,7 @@ GROUP BY source_key;
 
 -- name: record_payments
 -- Record a batch of decided payments.
-SELECT record_payments(%(shard)s, %(recorded_at)s, %(merchant_ids)s, %(payment_ids)s,
+SELECT record_payments(%(recorded_at)s, %(merchant_ids)s, %(payment_ids)s,
     %(event_ids)s, %(key_digests)s, %(body_digests)s, %(source_keys)s, %(statuses)s,
     %(currencies)s, %(exponents)s, %(amounts_minor)s, %(captured_minor)s, %(fees_minor)s,
     %(sources)s, %(refs)s, %(descriptions)s, %(decline_codes)s, %(lifetimes_s)s, %(answers)s,
@@ -80,7 +80,7 @@ FROM lock_expired(%(most)s);
 
 -- name: record_moves
 -- Record moves of locked payments.
-SELECT record_moves(%(shard)s, %(recorded_at)s, %(merchant_ids)s, %(payment_ids)s, %(event_ids)s,
+SELECT record_moves(%(recorded_at)s, %(merchant_ids)s, %(payment_ids)s, %(event_ids)s,
     %(key_digests)s, %(body_digests)s, %(types)s, %(statuses)s, %(captured)s, %(refunded)s,
     %(fees)s, %(refund_ids)s, %(refund_amounts_minor)s, %(answers)s, %(subject_ids)s,
     %(ordinals)s, %(transfer_merchant_ids)s, %(currencies)s, %(kinds)s, %(debits)s, %(credits)s,
@@ -119,14 +119,16 @@ ORDER BY transaction_id, event_id
 LIMIT %(most)s;
 
 -- name: list_balances
--- A merchant's balances: the sums of their shards.
-SELECT currency, sum(acquirer_receivable)::bigint, sum(authorization_holds)::bigint,
-    sum(merchant_pending)::bigint, sum(merchant_available)::bigint, sum(fees)::bigint,
-    sum(refunds_payable)::bigint
-FROM balances
+-- A merchant's balances.
+SELECT currency, acquirer_receivable, authorization_holds, merchant_pending, merchant_available,
+    fees, refunds_payable
+FROM current_balances
 WHERE merchant_id = %(merchant_id)s
-GROUP BY currency
 ORDER BY currency;
+
+-- name: fold_balances
+-- Fold posted batches into stored balances; answer how many.
+SELECT fold_balances(%(most)s);
 
 -- name: find_principal
 -- The merchant and the scopes behind an API key's digest.

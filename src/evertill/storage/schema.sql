@@ -118,25 +118,77 @@ CREATE VIEW ledger_entries AS
     JOIN accounts USING (account)
     WHERE entry.amount_minor <> 0;
 
--- Stored balances: one row per merchant, currency and shard. Each worker adds to a shard of its
--- own, so a merchant that everybody pays at once is no queue; a balance is the sum of its shards.
--- Money that a merchant can be paid out lives in shard 0 alone, where it is guarded when it moves.
+-- Stored balances: one row per merchant and currency, a column per account. A balance is this row
+-- and what batches have posted since, which a job folds into it (view current_balances). Money that
+-- a merchant can be paid out is the exception: it moves here at once, under a check.
 CREATE TABLE balances (
     merchant_id bigint NOT NULL,
     currency text NOT NULL,
-    shard smallint NOT NULL CHECK (shard BETWEEN 0 AND 63),
     acquirer_receivable bigint NOT NULL DEFAULT 0,
     authorization_holds bigint NOT NULL DEFAULT 0,
     merchant_pending bigint NOT NULL DEFAULT 0,
     merchant_available bigint NOT NULL DEFAULT 0,
     fees bigint NOT NULL DEFAULT 0,
     refunds_payable bigint NOT NULL DEFAULT 0,
-    PRIMARY KEY (merchant_id, currency, shard),
+    PRIMARY KEY (merchant_id, currency),
     CONSTRAINT balances_conserve_money CHECK (acquirer_receivable + authorization_holds
         + merchant_pending + merchant_available + fees + refunds_payable = 0),
-    CONSTRAINT balances_available_not_negative CHECK (merchant_available >= 0),
-    CONSTRAINT balances_available_in_one_shard CHECK (shard = 0 OR merchant_available = 0)
+    CONSTRAINT balances_available_not_negative CHECK (merchant_available >= 0)
 ) WITH (fillfactor = 50);
+
+-- What was posted and is not folded yet: one row per batch, its transfers as columns. A batch thereby
+-- waits for no balance that another batch is changing, however many pay one merchant.
+CREATE TABLE unfolded_batches (
+    batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    merchant_ids bigint[] NOT NULL,
+    currencies text[] NOT NULL,
+    debits smallint[] NOT NULL,
+    credits smallint[] NOT NULL,
+    amounts_minor bigint[] NOT NULL,
+    fees_minor bigint[] NOT NULL
+);
+-- Each row is read twice and deleted within seconds; compressing it would be in vain.
+ALTER TABLE unfolded_batches ALTER COLUMN merchant_ids SET STORAGE EXTERNAL,
+    ALTER COLUMN currencies SET STORAGE EXTERNAL, ALTER COLUMN debits SET STORAGE EXTERNAL,
+    ALTER COLUMN credits SET STORAGE EXTERNAL, ALTER COLUMN amounts_minor SET STORAGE EXTERNAL,
+    ALTER COLUMN fees_minor SET STORAGE EXTERNAL;
+
+-- The same as rows: what each transfer changes in its merchant's balances. A declined payment has
+-- no accounts and changes nothing.
+CREATE VIEW unfolded_changes AS
+    SELECT batch_id, merchant_id, currency,
+        CASE 1 WHEN debit THEN -amount WHEN credit THEN amount - fee ELSE 0 END
+            AS acquirer_receivable,
+        CASE 2 WHEN debit THEN -amount WHEN credit THEN amount - fee ELSE 0 END
+            AS authorization_holds,
+        CASE 3 WHEN debit THEN -amount WHEN credit THEN amount - fee ELSE 0 END
+            AS merchant_pending,
+        CASE 4 WHEN debit THEN -amount WHEN credit THEN amount - fee ELSE 0 END
+            AS merchant_available,
+        CASE 5 WHEN debit THEN -amount WHEN credit THEN amount - fee ELSE 0 END + fee AS fees,
+        CASE 6 WHEN debit THEN -amount WHEN credit THEN amount - fee ELSE 0 END
+            AS refunds_payable
+    FROM unfolded_batches CROSS JOIN LATERAL unnest(merchant_ids, currencies, debits, credits,
+        amounts_minor, fees_minor) AS t (merchant_id, currency, debit, credit, amount, fee)
+    WHERE debit IS NOT NULL;
+
+-- Every balance as it is now, folded or not.
+CREATE VIEW current_balances AS
+    SELECT merchant_id, currency, sum(acquirer_receivable)::bigint AS acquirer_receivable,
+        sum(authorization_holds)::bigint AS authorization_holds,
+        sum(merchant_pending)::bigint AS merchant_pending,
+        sum(merchant_available)::bigint AS merchant_available, sum(fees)::bigint AS fees,
+        sum(refunds_payable)::bigint AS refunds_payable
+    FROM (
+        SELECT merchant_id, currency, acquirer_receivable, authorization_holds, merchant_pending,
+            merchant_available, fees, refunds_payable
+        FROM balances
+        UNION ALL
+        SELECT merchant_id, currency, acquirer_receivable, authorization_holds, merchant_pending,
+            merchant_available, fees, refunds_payable
+        FROM unfolded_changes
+    ) AS parts
+    GROUP BY merchant_id, currency;
 
 -- Refunds, in their payment's order.
 CREATE TABLE refunds (
