@@ -23,6 +23,8 @@ from tests.support.service import (
     START_TIMEOUT_S,
     Api,
     Json,
+    Merchant,
+    Service,
     create_merchant,
     new_payment,
     wait_until,
@@ -107,10 +109,7 @@ def test_a_worker_that_is_told_to_end_answers_what_it_has(
     database: Database, start_service: StartService
 ) -> None:
     """The other worker goes on, so that clients are not refused and all can be compared."""
-    service = start_service(database, workers=2)
-    wait_for_workers(database, 2)
-    merchant = create_merchant(database, PLENTY)
-    load = Load(service.url, merchant)
+    service, merchant, load = _two_workers(database, start_service)
     with load.running() as history:
         load.wait_for(more=100)
         leaving = service.processes[0]
@@ -123,10 +122,7 @@ def test_a_worker_that_is_told_to_end_answers_what_it_has(
 def test_all_workers_told_to_end_lose_nothing_acknowledged(
     database: Database, start_service: StartService
 ) -> None:
-    service = start_service(database, workers=2)
-    wait_for_workers(database, 2)
-    merchant = create_merchant(database, PLENTY)
-    load = Load(service.url, merchant)
+    service, merchant, load = _two_workers(database, start_service)
     with load.running() as history:
         load.wait_for(more=100)
         for process in service.processes:
@@ -139,6 +135,14 @@ def test_all_workers_told_to_end_lose_nothing_acknowledged(
         load.wait_for(more=100)
     assert 100 <= acknowledged
     assert [] == violations(history, database, merchant), history.summary()
+
+
+def _two_workers(database: Database, start_service: StartService) -> tuple[Service, Merchant, Load]:
+    """Start a service of two workers and make a merchant and a load for it."""
+    service = start_service(database, workers=2)
+    wait_for_workers(database, 2)
+    merchant = create_merchant(database, PLENTY)
+    return service, merchant, Load(service.url, merchant)
 
 
 def test_a_process_starts_without_its_database_and_takes_payments_when_it_comes(

@@ -152,7 +152,7 @@ class Committer:
             if submission.outcome is None:
                 batch.append(submission)
             else:
-                self._in_flight.pop(submission.key_digest, None)
+                self._forget(submission)
         return batch
 
     async def _commit(self, batch: list[Submission]) -> None:
@@ -200,9 +200,14 @@ class Committer:
         """Tell the callers of the last batch, now that its locks are free and its keys as well."""
         untold, self._untold = self._untold, []
         for submission, _ in untold:
-            self._in_flight.pop(submission.key_digest, None)
+            self._forget(submission)
         for submission, outcome in untold:
             submission.finish(outcome)
+
+    def _forget(self, submission: Submission) -> None:
+        """Let its key be used again, unless a newer request is already at work under it."""
+        if self._in_flight.get(submission.key_digest) is submission:
+            del self._in_flight[submission.key_digest]
 
     async def _commit_halves(self, batch: list[Submission], failure: psycopg.Error) -> None:
         """Isolate the payment that the database refuses; its neighbours are not to blame."""
@@ -238,7 +243,7 @@ class Committer:
         undecided = []
         for submission in batch:
             if submission.outcome is not None:
-                self._in_flight.pop(submission.key_digest, None)
+                self._forget(submission)
             elif not submission.settled:
                 undecided.append(submission)
         self._queue.extendleft(reversed(undecided))

@@ -84,10 +84,7 @@ def check_server(url: str) -> str:
 def allow_service(admin_url: str, user: str) -> None:
     """Let the login `user` act as the service's role; raise RoleNotGranted when we may not."""
     with psycopg.connect(admin_url) as connection:
-        found = connection.execute(
-            "SELECT rolsuper FROM pg_roles WHERE rolname = %s", [user]
-        ).fetchone()
-        if found == (True,):
+        if connection.execute(STATEMENTS["is_superuser"], {"user": user}).fetchone() == (True,):
             return
         grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(SERVICE_ROLE), sql.Identifier(user))
         try:
@@ -110,7 +107,5 @@ def knows_key(url: str, api_key: str) -> bool:
 def find_terms(url: str, name: str) -> MerchantTerms | None:
     """Return the terms of the merchant `name`, None when there is none."""
     with psycopg.connect(url) as connection:
-        row = connection.execute(
-            "SELECT terms::text FROM evertill.merchants WHERE name = %s", [name]
-        ).fetchone()
+        row = connection.execute(STATEMENTS["find_terms"], {"name": name}).fetchone()
     return None if row is None else msgspec.json.decode(row[0], type=MerchantTerms)

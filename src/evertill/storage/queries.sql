@@ -166,3 +166,11 @@ SELECT %(key_digest)s, merchant_id, %(scopes)s, %(hint)s FROM merchants WHERE na
 UPDATE api_keys SET revoked_at = clock_timestamp(), changed_at = clock_timestamp()
 WHERE hint = %(hint)s AND revoked_at IS NULL
     AND merchant_id = (SELECT merchant_id FROM merchants WHERE name = %(name)s);
+
+-- name: find_terms
+-- The terms of a merchant.
+SELECT terms::text FROM evertill.merchants WHERE name = %(name)s;
+
+-- name: is_superuser
+-- Whether a login may do anything, and so needs no grant.
+SELECT rolsuper FROM pg_roles WHERE rolname = %(user)s;
