@@ -13,6 +13,7 @@ import pytest
 from tests.support.service import Api, new_key, new_payment
 from tests.support.wire import Wire, request
 
+from evertill.service import http
 from evertill.service.exchange import Exchange, Response
 from evertill.service.http import (
     BODY_SIZE_MAX,
@@ -345,3 +346,31 @@ def test_a_request_that_stops_halfway_behind_another_one_is_a_408_too() -> None:
     received, _ = slow_client(HEALTH + b"GET /hea")
     assert received.startswith(b"HTTP/1.1 200 ")
     assert b"HTTP/1.1 408 " in received
+
+
+# --- too many: a server in this process, told to take fewer
+
+
+def test_a_connection_too_many_is_told_so_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> tuple[bytes, bytes]:
+        server = Server(lambda exchange: exchange.reply(Response(200, b"{}")), lambda *_: None)
+        loop = asyncio.get_running_loop()
+        listening = await loop.create_server(server.connection, "127.0.0.1", 0)
+        address = listening.sockets[0].getsockname()
+        first, second, third = [await asyncio.open_connection(*address) for _ in range(3)]
+        refused = await third[0].read()
+        first[1].write(HEALTH)
+        answered = await first[0].readuntil(b"{}")
+        for _, writer in (first, second, third):
+            writer.close()
+            await writer.wait_closed()
+        listening.close()
+        await listening.wait_closed()
+        return refused, answered
+
+    monkeypatch.setattr(http, "CONNECTIONS_MAX", 2)
+    refused, answered = asyncio.run(run())
+    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"overloaded"' in refused
+    assert b"retry-after: 1" in refused
+    assert answered.startswith(b"HTTP/1.1 200 ")
