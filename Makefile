@@ -1,14 +1,16 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests bench bench-large openapi locks \
-	runtime dev clean-state clean
+.PHONY: help up test lint format types check-types tests bench bench-large openapi synth locks \
+	runtime infra dev clean-state clean
 
 BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
 WORKERS ?= 2
 # Arguments for the program that a target runs: make up ARGS="--port 8080"
 ARGS ?=
+# The environment whose templates `make synth` writes: dev or prod.
+ENV ?= dev
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,8 +43,11 @@ bench-large: runtime ## Measure it again at 1 million and at 10 million existing
 openapi: runtime ## Write the OpenAPI document anew from the typed models
 	@$(BIN)/evertill openapi --write
 
+synth: infra ## Write the CloudFormation templates to cdk.out; for production: make synth ENV=prod
+	@$(BIN)/python -m evertill.infrastructure $(ENV) $(ARGS)
+
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
-	@cd requirements && for name in runtime dev; do \
+	@cd requirements && for name in runtime infra dev; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; done
@@ -62,6 +67,9 @@ clean: ## Delete the environment and the caches; the payments stay
 
 runtime:
 	@sh scripts/bootstrap runtime
+
+infra:
+	@sh scripts/bootstrap infra
 
 dev:
 	@sh scripts/bootstrap dev

@@ -32,7 +32,8 @@ STAMP = ENVIRONMENT / "evertill-stamp.json"
 LOG = ENVIRONMENT / "evertill-install.log"
 LOCKS = {
     "runtime": ("requirements/runtime.txt",),
-    "dev": ("requirements/runtime.txt", "requirements/dev.txt"),
+    "infra": ("requirements/runtime.txt", "requirements/infra.txt"),
+    "dev": ("requirements/runtime.txt", "requirements/infra.txt", "requirements/dev.txt"),
 }
 PIP_PYTHON_OPTION_SINCE = (22, 3)
 PROBE_TIMEOUT_S = 60
@@ -67,7 +68,7 @@ class SetupError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Bring `.venv` up to date for `runtime` or `dev`; return the exit status."""
+    """Bring `.venv` up to date for `runtime`, `infra` or `dev`; return the exit status."""
     kind = arguments[0] if arguments else "runtime"
     if kind not in LOCKS:
         return complain(f"usage: scripts/bootstrap [{'|'.join(LOCKS)}]")
