@@ -1,0 +1,61 @@
+"""The command that writes the templates: by hand, by `make synth`, and by the CDK's command line.
+
+It is separate from `app` because it checks the settings before anything of the CDK is imported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from evertill.infrastructure import node
+from evertill.infrastructure.errors import SettingsError
+from evertill.infrastructure.settings import ENVIRONMENTS, read_environment
+
+EXIT_USAGE: Final = 2
+# The CDK's command line tells the program its context and its folder in these variables.
+CONTEXT_VARIABLE: Final = "CDK_CONTEXT_JSON"
+FOLDER_VARIABLE: Final = "CDK_OUTDIR"
+
+
+def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = os.environ) -> int:
+    """Synthesize an environment and return the exit status."""
+    context = json.loads(variables.get(CONTEXT_VARIABLE) or "{}")
+    asked = _parser(context).parse_args(arguments)
+    try:
+        settings = read_environment(asked.environment, rehearsal=asked.rehearsal)
+        node.provide()
+    except SettingsError as error:
+        print(f"evertill: {error}", file=sys.stderr)  # noqa: T201 - this speaks to the user
+        return EXIT_USAGE
+    # The CDK starts Node on import, which a mistake in the settings shall not have to wait for.
+    from evertill.infrastructure.app import build  # noqa: PLC0415 - see above
+
+    folder = asked.out or Path(variables.get(FOLDER_VARIABLE) or "cdk.out")
+    build(settings, folder).synth()
+    return 0
+
+
+def _parser(context: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m evertill.infrastructure", description="Write the CloudFormation templates."
+    )
+    default = context.get("environment", ENVIRONMENTS[0])
+    parser.add_argument("environment", nargs="?", default=default, help="dev (default) or prod")
+    parser.add_argument("--out", type=Path, help="the folder to write to (default: cdk.out)")
+    parser.add_argument(
+        "--rehearsal",
+        action="store_true",
+        default=context.get("rehearsal") in (True, "true"),
+        help="let stand-ins fill what only an environment's owner knows",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

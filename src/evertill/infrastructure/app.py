@@ -1,0 +1,50 @@
+"""The composition root of the infrastructure: which stacks there are, and who is given what.
+
+It only wires. Importing it starts Node, so the settings are read before (see `__main__`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from aws_cdk import App, Tags
+
+from evertill.infrastructure.service_stacks import DnsStack, ServiceStack, WatchStack
+from evertill.infrastructure.settings import Settings
+from evertill.infrastructure.stacks import DataStack, GlobalStack, NetworkStack
+
+CDK_JSON: Final = Path(__file__).parents[3] / "cdk.json"
+
+
+def build(settings: Settings, out: Path | None = None, **context: str) -> App:
+    """Return the app of an environment, not yet synthesized, with cdk.json's feature flags.
+
+    The command line of the CDK hands those flags over by itself; read here too, they make both
+    ways write the same templates.
+    """
+    app = App(
+        outdir=None if out is None else str(out),
+        context={**json.loads(CDK_JSON.read_text())["context"], **context},
+        # No resource that reports which constructs are used: the templates are all ours.
+        analytics_reporting=False,
+    )
+    for region in settings.regions:
+        if settings.account is not None:
+            # The zones are settings. Without this the CDK would ask AWS, which needs credentials.
+            key = f"availability-zones:account={settings.account}:region={region.name}"
+            app.node.set_context(key, list(region.zones))
+    GlobalStack(app, settings)
+    for region in settings.regions:
+        _build_region(app, settings, region.name)
+    DnsStack(app, settings)
+    Tags.of(app).add("evertill:environment", settings.suffix)
+    return app
+
+
+def _build_region(app: App, settings: Settings, region: str) -> None:
+    network = NetworkStack(app, settings, region)
+    data = DataStack(app, settings, region, network)
+    service = ServiceStack(app, settings, region, network, data)
+    WatchStack(app, settings, region, service)
