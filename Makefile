@@ -1,8 +1,8 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests bench bench-large openapi synth locks \
-	runtime infra dev clean-state clean
+.PHONY: help up test lint format types check-types tests bench bench-large openapi synth lint-infra locks \
+	runtime infra dev lint-tools clean-state clean
 
 BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
@@ -46,8 +46,11 @@ openapi: runtime ## Write the OpenAPI document anew from the typed models
 synth: infra ## Write the CloudFormation templates to cdk.out; for production: make synth ENV=prod
 	@$(BIN)/python -m evertill.infrastructure $(ENV) $(ARGS)
 
+lint-infra: dev lint-tools ## Run cfn-lint, cdk-nag, checkov and the IAM checks; print a table of counts
+	@$(BIN)/python -m evertill.audit $(ARGS)
+
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
-	@cd requirements && for name in runtime infra dev; do \
+	@cd requirements && for name in runtime infra dev lint; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; done
@@ -62,7 +65,7 @@ clean-state: ## Delete the local database and everything else under .evertill (a
 		rm -rf .evertill
 
 clean: ## Delete the environment and the caches; the payments stay
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-lint .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 runtime:
@@ -73,3 +76,6 @@ infra:
 
 dev:
 	@sh scripts/bootstrap dev
+
+lint-tools:
+	@sh scripts/bootstrap lint

@@ -1,0 +1,88 @@
+"""What a linter found, what we accept and why, and how the two are set against each other.
+
+It is separate because every tool speaks another language and the table speaks only this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+import msgspec
+
+from evertill.infrastructure.acknowledgements import Acknowledgement
+
+TOOLS: Final = ("cfn-lint", "cdk-nag", "checkov", "parliament", "cloudsplaining")
+
+
+class AuditError(Exception):
+    """The templates could not be audited; the message says why and what to do."""
+
+
+class Finding(msgspec.Struct, frozen=True, order=True):
+    """One rule that one construct breaks, in one environment's templates."""
+
+    environment: str
+    tool: str
+    rule: str
+    place: str
+    """The construct's path: the stack first, the resource last."""
+    message: str
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """A finding that we accept: one rule of one tool, at one construct, for a reason."""
+
+    tool: str
+    rule: str
+    stack: str
+    """A pattern for the stack's id, because ids hold the environment and the region."""
+    path: str
+    """The construct's path within the stack; what is below it is meant too."""
+    reason: str
+
+    def covers(self, finding: Finding) -> bool:
+        """Tell whether this acceptance is about `finding`."""
+        stack, _, path = finding.place.partition("/")
+        return (
+            (self.tool, self.rule) == (finding.tool, finding.rule)
+            and fnmatchcase(stack, self.stack)
+            and f"{path}/".startswith(f"{self.path}/")
+        )
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """All findings, sorted into open and accepted ones, and the acceptances nobody needs."""
+
+    open: list[Finding]
+    accepted: list[Finding]
+    unneeded: list[Acceptance]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is open, and nothing is accepted that is not there."""
+        return not self.open and not self.unneeded
+
+
+def from_acknowledgement(acknowledgement: Acknowledgement) -> Acceptance:
+    """Return a cdk-nag acknowledgement in the words of this module."""
+    return Acceptance(
+        "cdk-nag",
+        acknowledgement.rule,
+        acknowledgement.stack,
+        acknowledgement.path,
+        acknowledgement.reason,
+    )
+
+
+def sort_out(findings: Iterable[Finding], acceptances: Sequence[Acceptance]) -> Outcome:
+    """Set what was found against what is accepted."""
+    is_open: list[Finding] = []
+    accepted: list[Finding] = []
+    needed: set[Acceptance] = set()
+    for finding in sorted(set(findings)):
+        covering = [acceptance for acceptance in acceptances if acceptance.covers(finding)]
+        needed.update(covering)
+        (accepted if covering else is_open).append(finding)
+    return Outcome(is_open, accepted, [one for one in acceptances if one not in needed])
