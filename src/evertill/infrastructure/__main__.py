@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
     from evertill.infrastructure.app import build  # noqa: PLC0415 - see above
 
     folder = asked.out or Path(variables.get(FOLDER_VARIABLE) or "cdk.out")
-    build(settings, folder).synth()
+    build(settings, folder, replication=asked.replication).synth()
     return 0
 
 
@@ -51,8 +51,15 @@ def _parser(context: Mapping[str, str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--rehearsal",
         action="store_true",
-        default=context.get("rehearsal") in (True, "true"),
+        default=context.get("rehearsal") in {True, "true"},
         help="let stand-ins fill what only an environment's owner knows",
+    )
+    parser.add_argument(
+        "--without-replication",
+        dest="replication",
+        action="store_false",
+        default=context.get("replication") not in {False, "false"},
+        help="leave the log's buckets without rules, as the first deployment begins",
     )
     return parser
 

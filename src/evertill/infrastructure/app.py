@@ -12,21 +12,22 @@ from typing import Final
 from aws_cdk import App, Tags
 
 from evertill.infrastructure.service_stacks import DnsStack, ServiceStack, WatchStack
-from evertill.infrastructure.settings import Settings
-from evertill.infrastructure.stacks import DataStack, GlobalStack, NetworkStack
+from evertill.infrastructure.settings import RegionSettings, Settings
+from evertill.infrastructure.stacks import DataStack, GlobalStack, KeysStack, NetworkStack
 
 CDK_JSON: Final = Path(__file__).parents[3] / "cdk.json"
 
 
-def build(settings: Settings, out: Path | None = None, **context: str) -> App:
+def build(settings: Settings, out: Path | None = None, *, replication: bool = True) -> App:
     """Return the app of an environment, not yet synthesized, with cdk.json's feature flags.
 
     The command line of the CDK hands those flags over by itself; read here too, they make both
-    ways write the same templates.
+    ways write the same templates. Without `replication` the log's buckets come without rules to
+    each other, which is how the first deployment begins (see `rollout`).
     """
     app = App(
         outdir=None if out is None else str(out),
-        context={**json.loads(CDK_JSON.read_text())["context"], **context},
+        context=json.loads(CDK_JSON.read_text())["context"],
         # No resource that reports which constructs are used: the templates are all ours.
         analytics_reporting=False,
     )
@@ -37,14 +38,17 @@ def build(settings: Settings, out: Path | None = None, **context: str) -> App:
             app.node.set_context(key, list(region.zones))
     GlobalStack(app, settings)
     for region in settings.regions:
-        _build_region(app, settings, region.name)
+        _build_region(app, settings, region, replication=replication)
     DnsStack(app, settings)
     Tags.of(app).add("evertill:environment", settings.suffix)
     return app
 
 
-def _build_region(app: App, settings: Settings, region: str) -> None:
-    network = NetworkStack(app, settings, region)
-    data = DataStack(app, settings, region, network)
-    service = ServiceStack(app, settings, region, network, data)
-    WatchStack(app, settings, region, service)
+def _build_region(
+    app: App, settings: Settings, region: RegionSettings, *, replication: bool
+) -> None:
+    keys = KeysStack(app, settings, region.name)
+    network = NetworkStack(app, settings, region, keys)
+    data = DataStack(app, settings, region, keys, network, replication=replication)
+    service = ServiceStack(app, settings, region.name, network, data)
+    WatchStack(app, settings, region.name, service)

@@ -183,7 +183,5 @@ def _of_production(settings: Settings) -> Iterator[str]:
             yield f"service.{field}: production runs an image that is pinned; see the runbook."
         elif len(set(digest.removeprefix("sha256:"))) == 1:
             yield f"service.{field}: {digest[:14]}... is a stand-in and no image; see the runbook."
-    if not settings.keep_data:
-        yield "keep_data: production keeps its data when a stack is deleted; leave it out."
     if settings.log.lock_mode != "compliance":
         yield 'log.lock_mode: production locks its log in "compliance" mode.'

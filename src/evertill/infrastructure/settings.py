@@ -44,7 +44,8 @@ class NetworkSettings(Strict, kw_only=True):
 
     nat_gateways: Annotated[int, Meta(ge=1, le=3)]
     interface_endpoint_zones: Annotated[int, Meta(ge=1, le=3)]
-    flow_log_days: Positive
+    # What CloudWatch Logs knows as retentions, a choice of them.
+    flow_log_days: Literal[7, 30, 90, 365, 400]
 
 
 class DatabaseSettings(Strict, kw_only=True):
@@ -93,7 +94,6 @@ class Settings(Strict, kw_only=True):
     active: RegionSettings
     standby: RegionSettings | None
     witness_region: Region | None = None
-    keep_data: bool = True
     network: NetworkSettings
     database: DatabaseSettings
     service: ServiceSettings
