@@ -31,7 +31,7 @@ class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file: an unknown key is a mistake, never ignored."""
 
 
-class RegionSettings(Strict, kw_only=True):
+class RegionSettings(Strict, frozen=True, kw_only=True):
     """One region: its addresses and its three zones, named because lookups need an account."""
 
     name: Region
@@ -39,7 +39,7 @@ class RegionSettings(Strict, kw_only=True):
     zones: tuple[str, str, str]
 
 
-class NetworkSettings(Strict, kw_only=True):
+class NetworkSettings(Strict, frozen=True, kw_only=True):
     """What the network costs: see decision 0014."""
 
     nat_gateways: Annotated[int, Meta(ge=1, le=3)]
@@ -48,7 +48,7 @@ class NetworkSettings(Strict, kw_only=True):
     flow_log_days: Literal[7, 30, 90, 365, 400]
 
 
-class DatabaseSettings(Strict, kw_only=True):
+class DatabaseSettings(Strict, frozen=True, kw_only=True):
     """The two Aurora clusters, which are of one size because either may be the writer's."""
 
     engine_version: Annotated[str, Meta(pattern=r"^(15|16|17)\.[0-9]+$")]
@@ -59,7 +59,7 @@ class DatabaseSettings(Strict, kw_only=True):
     backup_copy_days: Annotated[int, Meta(ge=7)]
 
 
-class ServiceSettings(Strict, kw_only=True):
+class ServiceSettings(Strict, frozen=True, kw_only=True):
     """The containers: which image, how large, how many."""
 
     image_repository: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9/_.-]*$")] = "evertill"
@@ -73,7 +73,7 @@ class ServiceSettings(Strict, kw_only=True):
     validation_concurrency: Positive
 
 
-class LogSettings(Strict, kw_only=True):
+class LogSettings(Strict, frozen=True, kw_only=True):
     """The transaction log's buckets: how long what is written stands."""
 
     lock_mode: Literal["governance", "compliance"]
@@ -82,7 +82,7 @@ class LogSettings(Strict, kw_only=True):
     access_log_days: Positive
 
 
-class Settings(Strict, kw_only=True):
+class Settings(Strict, frozen=True, kw_only=True):
     """Everything that an environment may differ in."""
 
     environment: Literal["dev", "prod"]
@@ -159,8 +159,10 @@ def _merged(below: dict[str, object], above: dict[str, object]) -> dict[str, obj
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        both = isinstance(value, dict) and isinstance(under, dict)
-        merged[key] = _merged(under, value) if both else value
+        if isinstance(value, dict) and isinstance(under, dict):
+            merged[key] = _merged(under, value)
+        else:
+            merged[key] = value
     return merged
 
 
