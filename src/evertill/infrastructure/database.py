@@ -27,7 +27,7 @@ from evertill.infrastructure.names import (
     Names,
 )
 from evertill.infrastructure.network import RETENTIONS
-from evertill.infrastructure.settings import DatabaseSettings, RegionSettings
+from evertill.infrastructure.settings import DatabaseSettings
 
 LOG_EXPORT: Final = "postgresql"
 LOG_DAYS: Final = 90
@@ -70,7 +70,6 @@ class Database:
 class Place:
     """Where a cluster goes: its region's network, group and key."""
 
-    region: RegionSettings
     vpc: ec2.Vpc
     group: ec2.SecurityGroup
     key: kms.Key
@@ -217,7 +216,7 @@ def _member(
         instance_identifier=f"{names.database}-{number + 1}",
         instance_type=ec2.InstanceType(settings.instance_class),
         # Each in a zone of its own: a zone's loss leaves one that can write.
-        availability_zone=place.region.zones[number],
+        availability_zone=_zone(place.vpc, number),
         auto_minor_version_upgrade=False,
         publicly_accessible=False,
         enable_performance_insights=True,
@@ -228,6 +227,12 @@ def _member(
         # Equal tiers: any of them may be promoted, since all are of one size.
         promotion_tier=0 if number == 0 else 1,
     )
+
+
+def _zone(vpc: ec2.Vpc, number: int) -> str:
+    """Return the zone of a subnet as the subnet itself tells it, so that the two cannot differ."""
+    subnet = cast("ec2.CfnSubnet", vpc.isolated_subnets[number].node.default_child)
+    return subnet.attr_availability_zone
 
 
 def _build_parameters(

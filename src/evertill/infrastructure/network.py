@@ -98,7 +98,7 @@ def build_groups(scope: Construct, vpc: ec2.Vpc) -> SecurityGroups:
     """Return the security groups, with every rule that there is."""
     groups = SecurityGroups(
         balancer=_group(scope, "Balancer", vpc, "The load balancer: the only way in"),
-        tasks=_group(scope, "Tasks", vpc, "The service's containers"),
+        tasks=_group(scope, "Tasks", vpc, "The containers of the service"),
         function=_group(scope, "Function", vpc, "The validation function"),
         database=_group(scope, "Database", vpc, "The database: it answers and never calls"),
         endpoints=_group(scope, "Endpoints", vpc, "The interface endpoints of AWS services"),
@@ -120,10 +120,10 @@ def _let_in(groups: SecurityGroups) -> None:
     groups.balancer.add_ingress_rule(anyone, ec2.Port.tcp(HTTP_PORT), "Clients to be redirected")
     pairs = (
         (groups.balancer, groups.tasks, SERVICE_PORT, "Requests"),
-        (groups.tasks, groups.database, DATABASE_PORT, "The service's queries"),
-        (groups.function, groups.database, DATABASE_PORT, "The validation's queries"),
-        (groups.tasks, groups.endpoints, HTTPS_PORT, "The service's calls to AWS"),
-        (groups.function, groups.endpoints, HTTPS_PORT, "The validation's calls to AWS"),
+        (groups.tasks, groups.database, DATABASE_PORT, "Queries of the service"),
+        (groups.function, groups.database, DATABASE_PORT, "Queries of the validation"),
+        (groups.tasks, groups.endpoints, HTTPS_PORT, "Calls of the service to AWS"),
+        (groups.function, groups.endpoints, HTTPS_PORT, "Calls of the validation to AWS"),
     )
     for caller, callee, port, why in pairs:
         # This opens both ends: the callee's way in and the caller's way out.

@@ -136,7 +136,7 @@ class DataStack(RegionalStack):
         )
         self.key = keys.key
         peer = settings.peer(region.name)
-        place = Place(region, network.vpc, network.groups.database, keys.key)
+        place = Place(network.vpc, network.groups.database, keys.key)
         self.database = self._build_database(place, peer)
         self.access_logs = build_access_logs(self, self.names, settings.log)
         self.log_bucket = build_log(self, self.names, settings.log, keys.key, self.access_logs)
