@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from evertill.infrastructure import node
+from evertill.infrastructure import node, rollout
 from evertill.infrastructure.errors import SettingsError
 from evertill.infrastructure.settings import ENVIRONMENTS, read_environment
 
@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
     asked = _parser(context).parse_args(arguments)
     try:
         settings = read_environment(asked.environment, rehearsal=asked.rehearsal)
+        if asked.order:
+            print(rollout.script(settings), end="")  # noqa: T201 - this speaks to the user
+            return 0
         node.provide()
     except SettingsError as error:
         print(f"evertill: {error}", file=sys.stderr)  # noqa: T201 - this speaks to the user
@@ -60,6 +63,9 @@ def _parser(context: Mapping[str, str]) -> argparse.ArgumentParser:
         action="store_false",
         default=context.get("replication") not in {False, "false"},
         help="leave the log's buckets without rules, as the first deployment begins",
+    )
+    parser.add_argument(
+        "--order", action="store_true", help="print the commands of a first deployment and stop"
     )
     return parser
 

@@ -36,9 +36,12 @@ def build(settings: Settings, out: Path | None = None, *, replication: bool = Tr
             # The zones are settings. Without this the CDK would ask AWS, which needs credentials.
             key = f"availability-zones:account={settings.account}:region={region.name}"
             app.node.set_context(key, list(region.zones))
-    GlobalStack(app, settings)
+    everywhere = GlobalStack(app, settings)
     for region in settings.regions:
-        _build_region(app, settings, region, replication=replication)
+        data = _build_region(app, settings, region, replication=replication)
+        if settings.is_active(region.name):
+            # Within the region only: the standby's stacks depend on nothing that may be down.
+            data.add_dependency(everywhere, "its cluster joins the global one")
     DnsStack(app, settings)
     Tags.of(app).add("evertill:environment", settings.suffix)
     return app
@@ -46,9 +49,10 @@ def build(settings: Settings, out: Path | None = None, *, replication: bool = Tr
 
 def _build_region(
     app: App, settings: Settings, region: RegionSettings, *, replication: bool
-) -> None:
+) -> DataStack:
     keys = KeysStack(app, settings, region.name)
     network = NetworkStack(app, settings, region, keys)
     data = DataStack(app, settings, region, keys, network, replication=replication)
     service = ServiceStack(app, settings, region.name, network, data)
     WatchStack(app, settings, region.name, service)
+    return data
