@@ -41,7 +41,7 @@ def build(settings: Settings, out: Path | None = None, *, replication: bool = Tr
         data = _build_region(app, settings, region, replication=replication)
         if settings.is_active(region.name):
             # Within the region only: the standby's stacks depend on nothing that may be down.
-            data.add_dependency(everywhere, "its cluster joins the global one")
+            data.add_stack_dependency(everywhere, "its cluster joins the global one")
     DnsStack(app, settings)
     Tags.of(app).add("evertill:environment", settings.suffix)
     return app

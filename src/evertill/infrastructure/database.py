@@ -91,7 +91,7 @@ def build_primary(
     )
     if peer is not None:
         _join(cluster, names)
-    return _described(cluster, names, secret)
+    return _described(scope, cluster, names)
 
 
 def build_secondary(
@@ -105,9 +105,7 @@ def build_secondary(
     resource.add_property_deletion_override("MasterUsername")
     resource.add_property_deletion_override("MasterUserPassword")
     cluster.node.try_remove_child("Secret")
-    # The replica of the primary's secret has its name; an ARN's random end is not known here.
-    secret = secretsmanager.Secret.from_secret_name_v2(scope, "AdminSecret", names.admin_secret)
-    return _described(cluster, names, secret)
+    return _described(scope, cluster, names)
 
 
 def _join(cluster: rds.DatabaseCluster, names: Names) -> rds.CfnDBCluster:
@@ -263,9 +261,12 @@ def _build_log_group(scope: Construct, names: Names, key: kms.Key) -> logs.LogGr
     )
 
 
-def _described(
-    cluster: rds.DatabaseCluster, names: Names, secret: secretsmanager.ISecret
-) -> Database:
+def _described(scope: Construct, cluster: rds.DatabaseCluster, names: Names) -> Database:
+    # By name in both regions: the standby's replica shares the name, while the end of its ARN is
+    # random. Whoever reads it needs the region's key as well.
+    secret = secretsmanager.Secret.from_secret_name_v2(
+        scope, "AdminSecretByName", names.admin_secret
+    )
     return Database(
         cluster=cluster,
         identifier=names.database,

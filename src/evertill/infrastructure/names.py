@@ -57,8 +57,13 @@ class Names:
 
     @property
     def admin_secret(self) -> str:
-        """The name of the admin's secret, which its replica in the standby shares."""
-        return self.named("db-admin")
+        """The name of the admin's secret, which its replica in the standby shares.
+
+        The suffix is not last: a name that ends in a hyphen and six characters cannot be found by
+        an ARN without its random end, which has that very form:
+        https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html
+        """
+        return f"{self.database}-admin"
 
     @property
     def cluster(self) -> str:

@@ -38,7 +38,7 @@ def steps(settings: Settings) -> tuple[Step, ...]:
     active, standby = settings.active.name, settings.standby
     everywhere = [region.name for region in settings.regions]
     data = f"data-{active}"
-    first = (
+    first: tuple[Step, ...] = (
         Step("Keys and vaults, which the other region finds by name", _in("keys", everywhere)),
         Step(
             "The networks, the empty global database and the write lease",
