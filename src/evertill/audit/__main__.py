@@ -25,6 +25,7 @@ from evertill.infrastructure import node
 from evertill.infrastructure.errors import SettingsError
 from evertill.infrastructure.settings import ENVIRONMENTS, read_environment
 
+CONTEXT_VARIABLE: Final = "CDK_CONTEXT_JSON"
 EXIT_OPEN: Final = 1
 EXIT_FAILED: Final = 2
 
@@ -66,6 +67,8 @@ def synthesize(environment: str, out: Path) -> list[Finding]:
     """Write an environment's assembly to `out` and return what cdk-nag finds in its tree."""
     # The CDK's own validation has its test; here it would double the time.
     os.environ.setdefault("CDK_VALIDATION", "false")
+    # With paths in the templates, as the CDK's command line writes them, findings name constructs.
+    os.environ[CONTEXT_VARIABLE] = json.dumps({"aws:cdk:enable-path-metadata": True})
     try:
         settings = read_environment(environment, rehearsal=True)
         node.provide()
@@ -75,7 +78,7 @@ def synthesize(environment: str, out: Path) -> list[Finding]:
     from evertill.audit import nag  # noqa: PLC0415 - Starts jsii.
     from evertill.infrastructure.app import build  # noqa: PLC0415 - The same.
 
-    tree = build(settings, out)
+    tree = build(settings, out, acknowledged=False)
     tree.synth()
     return list(nag.validate(tree, environment))
 

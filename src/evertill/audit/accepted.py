@@ -1,20 +1,19 @@
-"""The findings of checkov and the IAM checks that we accept, each with its reason.
+"""Everything that the audit accepts: the app's acknowledgements, and those of the IAM checks.
 
-It is separate from the acknowledgements of cdk-nag because those are written into the construct
-tree, and these tools know no such thing. cfn-lint has none: its count is zero as it is.
+The latter are separate because neither parliament nor cloudsplaining can be told in a template.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from evertill.audit.findings import Acceptance, from_acknowledgement
-from evertill.infrastructure.acknowledgements import ACKNOWLEDGEMENTS
+from evertill.audit.findings import Acceptance
+from evertill.infrastructure.acknowledgements import exemptions
 
-ACCEPTED_ELSEWHERE: Final[tuple[Acceptance, ...]] = ()
+POLICIES: Final[tuple[Acceptance, ...]] = ()
 
 ACCEPTED: Final = (
-    *(from_acknowledgement(acknowledgement) for acknowledgement in ACKNOWLEDGEMENTS),
-    *ACCEPTED_ELSEWHERE,
+    *exemptions(),
+    *POLICIES,
 )
 """Everything that is accepted, in the words of one table."""

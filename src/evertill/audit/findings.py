@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from evertill.infrastructure.acknowledgements import Acknowledgement
+from evertill.infrastructure.acknowledgements import Exemption
 
 TOOLS: Final = ("cfn-lint", "cdk-nag", "checkov", "parliament", "cloudsplaining")
 
@@ -31,25 +31,18 @@ class Finding(msgspec.Struct, frozen=True, order=True):
     message: str
 
 
-class Acceptance(msgspec.Struct, frozen=True):
-    """A finding that we accept: one rule of one tool, at one construct, for a reason."""
+Acceptance = Exemption
+"""A finding that we accept: one rule of one tool, at one construct, for a reason."""
 
-    tool: str
-    rule: str
-    stack: str
-    """A pattern for the stack's id, because ids hold the environment and the region."""
-    path: str
-    """The construct's path within the stack; what is below it is meant too."""
-    reason: str
 
-    def covers(self, finding: Finding) -> bool:
-        """Tell whether this acceptance is about `finding`."""
-        stack, _, path = finding.place.partition("/")
-        return (
-            (self.tool, self.rule) == (finding.tool, finding.rule)
-            and fnmatchcase(stack, self.stack)
-            and f"{path}/".startswith(f"{self.path}/")
-        )
+def covers(acceptance: Acceptance, finding: Finding) -> bool:
+    """Tell whether an acceptance is about `finding`."""
+    stack, _, path = finding.place.partition("/")
+    return (
+        (acceptance.tool, acceptance.rule) == (finding.tool, finding.rule)
+        and fnmatchcase(stack, acceptance.stack)
+        and f"{path}/".startswith(f"{acceptance.path}/")
+    )
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -65,24 +58,13 @@ class Outcome(msgspec.Struct, frozen=True):
         return not self.open and not self.unneeded
 
 
-def from_acknowledgement(acknowledgement: Acknowledgement) -> Acceptance:
-    """Return a cdk-nag acknowledgement in the words of this module."""
-    return Acceptance(
-        "cdk-nag",
-        acknowledgement.rule,
-        acknowledgement.stack,
-        acknowledgement.path,
-        acknowledgement.reason,
-    )
-
-
 def sort_out(findings: Iterable[Finding], acceptances: Sequence[Acceptance]) -> Outcome:
     """Set what was found against what is accepted."""
     is_open: list[Finding] = []
     accepted: list[Finding] = []
     needed: set[Acceptance] = set()
     for finding in sorted(set(findings)):
-        covering = [acceptance for acceptance in acceptances if acceptance.covers(finding)]
+        covering = [acceptance for acceptance in acceptances if covers(acceptance, finding)]
         needed.update(covering)
         (accepted if covering else is_open).append(finding)
     return Outcome(is_open, accepted, [one for one in acceptances if one not in needed])

@@ -1,4 +1,4 @@
-"""Runs cdk-nag's packs over the app and acknowledges what we accept.
+"""Runs cdk-nag's packs over the app.
 
 It is separate because cdk-nag reads the construct tree and not the templates, so this module alone
 starts jsii. The PCI pack is that of PCI DSS 3.2.1, which was retired in 2024: passing it says
@@ -7,16 +7,13 @@ nothing about version 4.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterator
 from typing import Final
 
 import aws_cdk as cdk
 import cdk_nag
-from constructs import IConstruct
 
 from evertill.audit.findings import Finding
-from evertill.infrastructure.acknowledgements import Acknowledgement
 
 PACKS: Final = (
     cdk_nag.AwsSolutionsChecks,
@@ -38,23 +35,3 @@ def validate(app: cdk.App, environment: str) -> Iterator[Finding]:
                 place = resource.construct_path or "?"
                 rule, message = violation.rule_name, violation.description
                 yield Finding(environment, "cdk-nag", rule, place, message)
-
-
-def acknowledge(app: cdk.App, acknowledgements: Sequence[Acknowledgement]) -> None:
-    """Acknowledge rules at their constructs, where the app has them."""
-    for one in acknowledgements:
-        for construct in _found(app, one):
-            cdk.Validations.of(construct).acknowledge(
-                cdk.Acknowledgment(id=one.rule, reason=one.reason)
-            )
-
-
-def _found(app: cdk.App, one: Acknowledgement) -> Iterator[IConstruct]:
-    for stack in app.node.children:
-        if not fnmatchcase(stack.node.id, one.stack):
-            continue
-        construct: IConstruct | None = stack
-        for step in one.path.split("/"):
-            construct = construct and construct.node.try_find_child(step)
-        if construct is not None:
-            yield construct

@@ -11,6 +11,7 @@ from typing import Final
 
 from aws_cdk import App, Tags
 
+from evertill.infrastructure.acknowledging import acknowledge
 from evertill.infrastructure.service_stacks import DnsStack, ServiceStack, WatchStack
 from evertill.infrastructure.settings import RegionSettings, Settings
 from evertill.infrastructure.stacks import DataStack, GlobalStack, KeysStack, NetworkStack
@@ -18,12 +19,19 @@ from evertill.infrastructure.stacks import DataStack, GlobalStack, KeysStack, Ne
 CDK_JSON: Final = Path(__file__).parents[3] / "cdk.json"
 
 
-def build(settings: Settings, out: Path | None = None, *, replication: bool = True) -> App:
+def build(
+    settings: Settings,
+    out: Path | None = None,
+    *,
+    replication: bool = True,
+    acknowledged: bool = True,
+) -> App:
     """Return the app of an environment, not yet synthesized, with cdk.json's feature flags.
 
     The command line of the CDK hands those flags over by itself; read here too, they make both
     ways write the same templates. Without `replication` the log's buckets come without rules to
-    each other, which is how the first deployment begins (see `rollout`).
+    each other, which is how the first deployment begins (see `rollout`). What is not
+    `acknowledged` is found by every linter.
     """
     app = App(
         outdir=None if out is None else str(out),
@@ -44,6 +52,8 @@ def build(settings: Settings, out: Path | None = None, *, replication: bool = Tr
             data.add_stack_dependency(everywhere, "its cluster joins the global one")
     DnsStack(app, settings)
     Tags.of(app).add("evertill:environment", settings.suffix)
+    if acknowledged:
+        acknowledge(app)
     return app
 
 
