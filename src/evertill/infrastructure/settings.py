@@ -7,6 +7,7 @@ stands in `refusals`.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -169,5 +170,11 @@ def _merged(below: dict[str, object], above: dict[str, object]) -> dict[str, obj
 def _sentence(failure: msgspec.ValidationError) -> str:
     """Return msgspec's words as a sentence that begins with the key."""
     words, _, place = str(failure).partition(" - at `$")
-    key = place.rstrip("`").lstrip(".")
-    return f"{key}: {words}." if key else f"{words}."
+    table = place.rstrip("`").lstrip(".")
+    found = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", words)
+    if found is None:
+        return f"{table}: {words}." if table else f"{words}."
+    key = f"{table}.{found[2]}" if table else found[2]
+    if found[1].startswith("missing"):
+        return f"{key}: it is missing and has no default; docs/runbooks/deploy.md says what it is."
+    return f"{key}: this key is unknown; settings.py lists those that there are."
