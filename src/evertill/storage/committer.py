@@ -31,7 +31,7 @@ from evertill.domain.errors import (
     Unavailable,
 )
 from evertill.storage import batch as batches
-from evertill.storage.database import TRANSIENT, service_conninfo
+from evertill.storage.database import TRANSIENT, Address, resolve
 from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Answer, Outcome, Submission
 
@@ -62,13 +62,13 @@ class Committer:
     """Commits submissions in groups, on one connection that is its own."""
 
     def __init__(
-        self, url: str, shard: int, observe: Callable[[int, float], None] = lambda *_: None
+        self, address: Address, shard: int, observe: Callable[[int, float], None] = lambda *_: None
     ) -> None:
-        """Commit to the database at `url`, adding to balances' `shard`.
+        """Commit to the database at `address`, adding to balances' `shard`.
 
         `observe` is told each committed batch's size and seconds.
         """
-        self._url = url
+        self._address = address
         self._shard = shard
         self._observe = observe
         self._pipeline: Pipeline | None = None
@@ -257,7 +257,7 @@ class Committer:
         if self._pipeline is None:
             try:
                 self._pipeline = await Pipeline.connect(
-                    service_conninfo(self._url), batches.HOT_STATEMENTS
+                    await resolve(self._address), batches.HOT_STATEMENTS
                 )
             except psycopg.Error:
                 await asyncio.sleep(RECONNECT_PAUSE_S)
