@@ -25,11 +25,9 @@ class Step(msgspec.Struct, frozen=True):
     stacks: tuple[str, ...]
     replication: bool = True
 
-    def command(self, settings: Settings) -> str:
+    def command(self, source: str) -> str:
         """Return the command line; it deploys these stacks and none that they stand on."""
-        context = f"-c environment={settings.environment}"
-        if not self.replication:
-            context += " -c replication=false"
+        context = f"-c {source}" if self.replication else f"-c {source} -c replication=false"
         return f"{CDK} deploy --exclusively {context} {' '.join(self.stacks)}"
 
 
@@ -59,19 +57,22 @@ def steps(settings: Settings) -> tuple[Step, ...]:
 
 
 def _of_the_service(everywhere: list[str]) -> tuple[Step, ...]:
-    return (
-        Step("What runs; migrations come before it, see the runbook", _in("service", everywhere)),
-        Step(
-            "Alarms, and the names that clients call", (*_in("watch", everywhere), "dns-us-east-1")
-        ),
+    front = Step(
+        "The zone: delegate the domain to its name servers now, or no certificate is issued",
+        ("dns-us-east-1",),
     )
+    regions = tuple(
+        Step(f"What runs in {region}, and its alarms", (f"service-{region}", f"watch-{region}"))
+        for region in everywhere
+    )
+    return (front, *regions)
 
 
 def _in(kind: str, regions: list[str]) -> tuple[str, ...]:
     return tuple(f"{kind}-{region}" for region in regions)
 
 
-def script(settings: Settings) -> str:
-    """Return the commands of a first deployment, each under a comment that says why."""
-    lines = [f"# {step.why}.\n{step.command(settings)}\n" for step in steps(settings)]
+def script(settings: Settings, source: str) -> str:
+    """Return the commands, each under a comment that says why; `source` is their CDK context."""
+    lines = [f"# {step.why}.\n{step.command(source)}\n" for step in steps(settings)]
     return "\n".join(lines)
