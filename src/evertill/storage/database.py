@@ -83,11 +83,10 @@ def pool(address: Address) -> AsyncConnectionPool[psycopg.AsyncConnection[tuple[
     async def configure(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         packing.register(connection)
 
-    async def conninfo_now() -> str:
-        return await resolve(address)
-
+    # A string that is no connection string is refused here and now, before anything is served.
+    fixed = service_conninfo(address) if isinstance(address, str) else None
     return AsyncConnectionPool(
-        conninfo_now,
+        fixed or (lambda: resolve(address)),
         min_size=POOL_SIZE_MIN,
         max_size=POOL_SIZE_MAX,
         max_waiting=POOL_WAITING_MAX,
