@@ -83,7 +83,7 @@ class Firewall(Construct):
         # https://docs.aws.amazon.com/waf/latest/developerguide/logging-cw-logs.html
         group = log_group(self, f"aws-waf-logs-{data.names.named('firewall')}", data)
         arn = data.names.arn("logs", f"log-group:{group.log_group_name}")
-        logging = waf.CfnLoggingConfiguration(
+        waf.CfnLoggingConfiguration(
             self,
             "Logging",
             resource_arn=self.acl.attr_arn,
@@ -107,7 +107,6 @@ class Firewall(Construct):
                 ],
             },
         )
-        logging.node.add_dependency(group)
 
 
 def _limits() -> list[waf.CfnWebACL.RuleProperty]:

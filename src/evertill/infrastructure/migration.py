@@ -8,23 +8,21 @@ the database (storage/migrate.py), so two runs at once are one migration and a n
 from __future__ import annotations
 
 from aws_cdk import CfnOutput
-from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from evertill.infrastructure.containers import OurTask, database_url, service_environment
-from evertill.infrastructure.stacks import DataStack, NetworkStack
+from evertill.infrastructure.stacks import DataStack
 
 
 class Migration(Construct):
     """The task that migrates, creates the service's login and lets it log in by IAM: `task`.
 
-    Nothing starts it but the runbook (docs/runbooks/deploy.md), which reads the outputs.
+    Nothing starts it but the runbook (docs/runbooks/deploy.md), which reads the outputs of this
+    stack and of the network's.
     """
 
-    def __init__(
-        self, scope: Construct, construct_id: str, network: NetworkStack, data: DataStack
-    ) -> None:
+    def __init__(self, scope: Construct, construct_id: str, data: DataStack) -> None:
         """Define the migration of a region, which only the writer's region can run."""
         super().__init__(scope, construct_id)
         self.task = OurTask(
@@ -40,13 +38,7 @@ class Migration(Construct):
             },
         )
         self._give_admin(data)
-        subnets = network.vpc.select_subnets(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
-        for name, value in {
-            "MigrationTask": self.task.definition.family,
-            "MigrationSubnets": ",".join(subnets.subnet_ids),
-            "MigrationSecurityGroup": network.groups.tasks.security_group_id,
-        }.items():
-            CfnOutput(scope, name, value=value)
+        CfnOutput(scope, "MigrationTask", value=self.task.definition.family)
 
     def _give_admin(self, data: DataStack) -> None:
         """Let the task read the admin's login, which it asks for by name.

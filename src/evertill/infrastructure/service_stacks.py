@@ -53,7 +53,7 @@ class ServiceStack(RegionalStack):
         self.compute = Compute(self, "Compute", network, data)
         self.edge.take_tasks(self.compute.service)
         scale(settings, region, self.compute.service, self.edge.targets)
-        Migration(self, "Migration", network, data)
+        Migration(self, "Migration", data)
         publish_role(self.compute, settings.suffix, self.compute.task.log_group)
         add_regional_record(self, self.names, self.edge)
         self.validation = self._validation(network)

@@ -7,6 +7,7 @@ A stack here only names its parts and exposes them; each part is a module. They 
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, Environment, Stack
+from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
 from evertill.infrastructure.authority import build_lease_table
@@ -110,6 +111,10 @@ class NetworkStack(RegionalStack):
         zones = region.zones[: network.interface_endpoint_zones]
         build_endpoints(self, self.vpc, self.groups.endpoints, zones)
         CfnOutput(self, "VpcId", value=self.vpc.vpc_id)
+        # Where the migration's task runs, which is started by hand.
+        private = self.vpc.select_subnets(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS)
+        CfnOutput(self, "TaskSubnets", value=",".join(private.subnet_ids))
+        CfnOutput(self, "TaskSecurityGroup", value=self.groups.tasks.security_group_id)
 
 
 class DataStack(RegionalStack):

@@ -122,11 +122,10 @@ def copy_to(bucket: s3.Bucket, names: Names, key: kms.Key, peer: str) -> None:
     target_key = names.arn("kms", names.key_alias, peer)
     role = _build_role(bucket, names, key, peer, target)
     resource = cast("s3.CfnBucket", bucket.node.default_child)
+    # The role's rights are inline, so they are in place before S3 is told to use them.
     resource.replication_configuration = s3.CfnBucket.ReplicationConfigurationProperty(
         role=role.role_arn, rules=[_rule(target, target_key)]
     )
-    # The role's rights are in place before S3 is told to use them.
-    resource.node.add_dependency(role)
 
 
 def _rule(target: str, target_key: str) -> s3.CfnBucket.ReplicationRuleProperty:
