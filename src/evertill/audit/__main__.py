@@ -12,18 +12,20 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from evertill.audit import display, programs
-from evertill.audit.accepted import ACCEPTED
+from evertill.audit.accepted import accepted
 from evertill.audit.findings import AuditError, Finding, sort_out
 from evertill.audit.policies import check_policies
 from evertill.audit.templates import Template, read_assembly
 from evertill.infrastructure import node
 from evertill.infrastructure.errors import SettingsError
-from evertill.infrastructure.settings import ENVIRONMENTS, read_environment
+from evertill.infrastructure.settings import ENVIRONMENTS, Settings, read_environment
 
 CONTEXT_VARIABLE: Final = "CDK_CONTEXT_JSON"
 EXIT_OPEN: Final = 1
@@ -35,9 +37,15 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     environments = options.environments or list(ENVIRONMENTS)
     try:
+        settings = {name: read_environment(name, rehearsal=True) for name in environments}
+        node.provide()
         with tempfile.TemporaryDirectory(prefix="evertill-audit-") as folder:
-            outcome = sort_out(audit(environments, Path(folder)), ACCEPTED)
-    except AuditError as error:
+            found = audit(settings, Path(folder))
+        outcome = sort_out(found, {name: accepted(one) for name, one in settings.items()})
+        if len(settings) < len(ENVIRONMENTS):
+            # What one environment does not need, another may.
+            outcome = msgspec.structs.replace(outcome, unneeded=[])
+    except (AuditError, SettingsError) as error:
         print(f"evertill: {error}", file=sys.stderr)  # noqa: T201 - The program's own words.
         return EXIT_FAILED
     if options.is_json:
@@ -51,29 +59,24 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if outcome.is_clean else EXIT_OPEN
 
 
-def audit(environments: Sequence[str], folder: Path) -> list[Finding]:
+def audit(environments: Mapping[str, Settings], folder: Path) -> list[Finding]:
     """Synthesize the environments below `folder` and return what all tools find."""
     found: list[Finding] = []
     templates: list[Template] = []
-    for environment in environments:
-        found += synthesize(environment, folder / environment)
+    for environment, settings in environments.items():
+        found += synthesize(environment, settings, folder / environment)
         assembly = read_assembly(folder / environment, environment)
         found += check_policies(assembly)
         templates += assembly
     return [*found, *programs.cfn_lint(templates), *programs.checkov(templates)]
 
 
-def synthesize(environment: str, out: Path) -> list[Finding]:
+def synthesize(environment: str, settings: Settings, out: Path) -> list[Finding]:
     """Write an environment's assembly to `out` and return what cdk-nag finds in its tree."""
     # The CDK's own validation has its test; here it would double the time.
     os.environ.setdefault("CDK_VALIDATION", "false")
     # With paths in the templates, as the CDK's command line writes them, findings name constructs.
     os.environ[CONTEXT_VARIABLE] = json.dumps({"aws:cdk:enable-path-metadata": True})
-    try:
-        settings = read_environment(environment, rehearsal=True)
-        node.provide()
-    except SettingsError as error:
-        raise AuditError(str(error)) from error
     # jsii starts on import, so a mistake on the command line is told before it.
     from evertill.audit import nag  # noqa: PLC0415 - Starts jsii.
     from evertill.infrastructure.app import build  # noqa: PLC0415 - The same.

@@ -5,7 +5,7 @@ It is separate because every tool speaks another language and the table speaks o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -58,13 +58,25 @@ class Outcome(msgspec.Struct, frozen=True):
         return not self.open and not self.unneeded
 
 
-def sort_out(findings: Iterable[Finding], acceptances: Sequence[Acceptance]) -> Outcome:
-    """Set what was found against what is accepted."""
+def sort_out(
+    findings: Iterable[Finding], acceptances: Mapping[str, Sequence[Acceptance]]
+) -> Outcome:
+    """Set what was found against what is accepted in each environment.
+
+    An acceptance that one environment needs is needed.
+    """
     is_open: list[Finding] = []
     accepted: list[Finding] = []
-    needed: set[Acceptance] = set()
+    needed: set[tuple[str, str, str]] = set()
     for finding in sorted(set(findings)):
-        covering = [acceptance for acceptance in acceptances if covers(acceptance, finding)]
-        needed.update(covering)
+        here = acceptances[finding.environment]
+        covering = [acceptance for acceptance in here if covers(acceptance, finding)]
+        needed.update(_listed(acceptance) for acceptance in covering)
         (accepted if covering else is_open).append(finding)
-    return Outcome(is_open, accepted, [one for one in acceptances if one not in needed])
+    everything = {_listed(one): one for several in acceptances.values() for one in several}
+    unneeded = [one for listed, one in everything.items() if listed not in needed]
+    return Outcome(is_open, accepted, unneeded)
+
+
+def _listed(acceptance: Acceptance) -> tuple[str, str, str]:
+    return acceptance.listed_as, acceptance.stack, acceptance.path

@@ -18,14 +18,13 @@ from evertill.infrastructure.acknowledgements import (
     CFN_LINT,
     CHECKOV,
     Exemption,
-    exemptions,
 )
 
 
-def acknowledge(app: App, listed: Iterable[Exemption] | None = None) -> None:
-    """Acknowledge every rule at its construct, where the app has it; all by default."""
+def acknowledge(app: App, listed: Iterable[Exemption]) -> None:
+    """Acknowledge every rule at its construct, where the app has it."""
     skipped: dict[str, tuple[CfnResource, list[Exemption]]] = {}
-    for one in exemptions() if listed is None else listed:
+    for one in listed:
         for construct in _found(app, one):
             if one.tool == CDK_NAG:
                 reason = Acknowledgment(id=one.rule, reason=one.reason)

@@ -11,6 +11,7 @@ from typing import Final
 
 from aws_cdk import App, Tags
 
+from evertill.infrastructure.acknowledgements import exemptions
 from evertill.infrastructure.acknowledging import acknowledge
 from evertill.infrastructure.service_stacks import DnsStack, ServiceStack, WatchStack
 from evertill.infrastructure.settings import RegionSettings, Settings
@@ -53,7 +54,7 @@ def build(
     DnsStack(app, settings)
     Tags.of(app).add("evertill:environment", settings.suffix)
     if acknowledged:
-        acknowledge(app)
+        acknowledge(app, exemptions(settings))
     return app
 
 
