@@ -1,14 +1,16 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests bench bench-large openapi locks \
-	runtime dev clean-state clean
+.PHONY: help up test lint format types check-types tests bench bench-large openapi synth lint-infra locks \
+	runtime infra dev lint-tools clean-state clean
 
 BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
 WORKERS ?= 2
 # Arguments for the program that a target runs: make up ARGS="--port 8080"
 ARGS ?=
+# The environment whose templates `make synth` writes: dev or prod.
+ENV ?= dev
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -41,8 +43,14 @@ bench-large: runtime ## Measure it again at 1 million and at 10 million existing
 openapi: runtime ## Write the OpenAPI document anew from the typed models
 	@$(BIN)/evertill openapi --write
 
+synth: infra ## Write the CloudFormation templates to cdk.out; for production: make synth ENV=prod
+	@$(BIN)/python -m evertill.infrastructure $(ENV) $(ARGS)
+
+lint-infra: dev lint-tools ## Run cfn-lint, cdk-nag, checkov and the IAM checks; print a table of counts
+	@$(BIN)/python -m evertill.audit $(ARGS)
+
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
-	@cd requirements && for name in runtime dev; do \
+	@cd requirements && for name in runtime infra dev lint; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; done
@@ -57,11 +65,17 @@ clean-state: ## Delete the local database and everything else under .evertill (a
 		rm -rf .evertill
 
 clean: ## Delete the environment and the caches; the payments stay
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-lint .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 runtime:
 	@sh scripts/bootstrap runtime
 
+infra:
+	@sh scripts/bootstrap infra
+
 dev:
 	@sh scripts/bootstrap dev
+
+lint-tools:
+	@sh scripts/bootstrap lint

@@ -1,9 +1,11 @@
 """Makes `.venv` from the hashed locks, on first use and whenever a lock has changed.
 
+For the kind `lint` it makes `.venv-lint`: those tools pin other versions than the platform does.
+
 It is separate from `bootstrap`, which only finds a Python, and from the package, which is not
 installed yet when this runs: it needs nothing but the standard library.
 
-A stamp inside `.venv` says what is in it. It is written last, so an interrupted installation
+A stamp inside it says what is in it. It is written last, so an interrupted installation
 has none of its own and is redone; an environment that somebody else made is added to, never
 deleted. Evertill itself is put on the path by a .pth file, because building it would need a
 build backend and the network for nothing.
@@ -26,13 +28,17 @@ from pathlib import Path
 from typing import TextIO
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-ENVIRONMENT = CHECKOUT / ".venv"
+# One run makes one environment, so which one is known from the start.
+LINT = "lint"
+ENVIRONMENT = CHECKOUT / (".venv-lint" if sys.argv[1:2] == [LINT] else ".venv")
 PYTHON = ENVIRONMENT / "bin" / "python"
 STAMP = ENVIRONMENT / "evertill-stamp.json"
 LOG = ENVIRONMENT / "evertill-install.log"
 LOCKS = {
     "runtime": ("requirements/runtime.txt",),
-    "dev": ("requirements/runtime.txt", "requirements/dev.txt"),
+    "infra": ("requirements/runtime.txt", "requirements/infra.txt"),
+    "dev": ("requirements/runtime.txt", "requirements/infra.txt", "requirements/dev.txt"),
+    LINT: ("requirements/lint.txt",),
 }
 PIP_PYTHON_OPTION_SINCE = (22, 3)
 PROBE_TIMEOUT_S = 60
@@ -67,7 +73,7 @@ class SetupError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """Bring `.venv` up to date for `runtime` or `dev`; return the exit status."""
+    """Bring the environment of a kind up to date; return the exit status."""
     kind = arguments[0] if arguments else "runtime"
     if kind not in LOCKS:
         return complain(f"usage: scripts/bootstrap [{'|'.join(LOCKS)}]")
@@ -139,7 +145,8 @@ def build(kind: str) -> None:
         stamp = {}
     write_stamp({"building": kind, "path": str(ENVIRONMENT)})
     install(kind)
-    put_on_path()
+    if kind != LINT:
+        put_on_path()
     kept = {name: value for name, value in stamp.items() if name in LOCKS and is_valid(stamp, name)}
     done = {name: digest(name) for name in LOCKS if set(LOCKS[name]) <= set(LOCKS[kind])}
     write_stamp({**kept, **done, "path": str(ENVIRONMENT)})
@@ -179,7 +186,7 @@ def runs(python: Path) -> bool:
 def create() -> None:
     """Make an empty environment in place of what is there."""
     version = ".".join(map(str, sys.version_info[:3]))
-    print(f"Making .venv with Python {version} ...", flush=True)
+    print(f"Making {ENVIRONMENT.name} with Python {version} ...", flush=True)
     if ENVIRONMENT.is_symlink():
         raise SetupError(f"{ENVIRONMENT} is a link to another place; remove it and run this again.")
     shutil.rmtree(ENVIRONMENT, ignore_errors=True)
@@ -228,7 +235,7 @@ def pip_command() -> list[str]:
         return [sys.executable, "-m", "pip", f"--python={PYTHON}"]
     raise SetupError(
         f"{sys.executable} has no pip that is recent enough; install its venv package, "
-        "remove .venv and run this again."
+        f"remove {ENVIRONMENT.name} and run this again."
     )
 
 

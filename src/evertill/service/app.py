@@ -26,6 +26,7 @@ from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
 from evertill.service.jobs import run_expiry, run_folding, run_settlement
+from evertill.service.login import address
 from evertill.service.models import Health, Readiness
 from evertill.service.moves import Moves
 from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
@@ -54,8 +55,9 @@ class App:
         """Put the parts together; nothing is started, and the database is not needed yet."""
         self._stream = stream
         self._loop = asyncio.get_running_loop()
-        self._pool = pool(settings.database_url)
-        self._committer = Committer(settings.database_url, metrics.observe_commit)
+        database = address(settings)
+        self._pool = pool(database)
+        self._committer = Committer(database, metrics.observe_commit)
         self._authenticator = Authenticator(self._pool, settings.workers)
         self._probe = Probe(self._pool)
         self._router = Router()

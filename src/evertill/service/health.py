@@ -7,6 +7,7 @@ probe that hangs is an answer too. `/health` is not here: it says only that the 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Final
 
 import psycopg
@@ -18,6 +19,13 @@ from evertill.storage.statements import STATEMENTS
 PROBE_INTERVAL_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 2.0
 STALE_AFTER_S: Final = 5.0
+# The region's role is logged this often. In AWS a metric is made of these two sentences (see
+# infrastructure/alarms_role.py), and alarms depend on it.
+ROLE_INTERVAL_S: Final = 30.0
+WRITABLE: Final = "This region takes writes."
+READ_ONLY: Final = "This region takes no writes."
+
+log = logging.getLogger(__name__)
 
 
 class Probe:
@@ -29,6 +37,7 @@ class Probe:
         self._loop = asyncio.get_running_loop()
         self._reason: str | None = "The database has not been asked yet."
         self._asked_s = self._loop.time()
+        self._tell_at_s = 0.0
 
     def reason(self) -> str | None:
         """Return why this region cannot take a payment, or None when it can."""
@@ -41,10 +50,16 @@ class Probe:
         while True:
             self._reason = await self._ask()
             self._asked_s = self._loop.time()
+            self._tell_role()
             metrics.READY.set(self._reason is None)
             metrics.POOL_SIZE.set(self._pool.get_stats().get("pool_size", 0))
             metrics.POOL_WAITING.set(self._pool.get_stats().get("requests_waiting", 0))
             await asyncio.sleep(PROBE_INTERVAL_S)
+
+    def _tell_role(self) -> None:
+        if self._asked_s >= self._tell_at_s:
+            self._tell_at_s = self._asked_s + ROLE_INTERVAL_S
+            log.info(READ_ONLY if self._reason else WRITABLE)
 
     async def _ask(self) -> str | None:
         try:

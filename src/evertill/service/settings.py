@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -18,9 +18,14 @@ PORT_MAX: Final = 65_535
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of one service: where it listens and which database it uses."""
+    """The settings of one service: where it listens and which database it uses.
+
+    With `database_login` "iam" the URL holds no password: the service logs in as its task's role,
+    in `region` (see `login`).
+    """
 
     database_url: str
+    database_login: Literal["password", "iam"] = "password"
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 2

@@ -31,7 +31,7 @@ from evertill.domain.errors import (
     Unavailable,
 )
 from evertill.storage import batch as batches
-from evertill.storage.database import TRANSIENT, service_conninfo
+from evertill.storage.database import TRANSIENT, Address, resolve
 from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Answer, Outcome, Submission
 
@@ -61,9 +61,11 @@ log = logging.getLogger(__name__)
 class Committer:
     """Commits submissions in groups, on one connection that is its own."""
 
-    def __init__(self, url: str, observe: Callable[[int, float], None] = lambda *_: None) -> None:
-        """Commit to the database at `url`; `observe` is told each batch's size and seconds."""
-        self._url = url
+    def __init__(
+        self, address: Address, observe: Callable[[int, float], None] = lambda *_: None
+    ) -> None:
+        """Commit to the database at `address`; `observe` is told each batch's size and seconds."""
+        self._address = address
         self._observe = observe
         self._pipeline: Pipeline | None = None
         self._queue: deque[Submission] = deque()
@@ -256,7 +258,7 @@ class Committer:
         if self._pipeline is None:
             try:
                 self._pipeline = await Pipeline.connect(
-                    service_conninfo(self._url), batches.HOT_STATEMENTS
+                    await resolve(self._address), batches.HOT_STATEMENTS
                 )
             except psycopg.Error:
                 await asyncio.sleep(RECONNECT_PAUSE_S)

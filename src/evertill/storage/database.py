@@ -6,6 +6,7 @@ a statement cannot outlive the request that it was for by much.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import psycopg
@@ -40,6 +41,16 @@ TRANSIENT: Final = (
 )
 
 
+Address = str | Callable[[], Awaitable[str]]
+"""A connection string, or what makes one for each new connection, when its password is short-lived.
+"""
+
+
+async def resolve(address: Address) -> str:
+    """Return the connection string for a connection that is made now, session settings included."""
+    return service_conninfo(address if isinstance(address, str) else await address())
+
+
 def service_conninfo(url: str) -> str:
     """Add the session settings of the service to a connection string."""
     settings = {
@@ -66,14 +77,16 @@ def service_conninfo(url: str) -> str:
     )
 
 
-def pool(url: str) -> AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]:
+def pool(address: Address) -> AsyncConnectionPool[psycopg.AsyncConnection[tuple[Any, ...]]]:
     """Make the pool for reads and moves of single payments; it opens while the service runs."""
 
     async def configure(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> None:
         packing.register(connection)
 
+    # A string that is no connection string is refused here and now, before anything is served.
+    fixed = service_conninfo(address) if isinstance(address, str) else None
     return AsyncConnectionPool(
-        service_conninfo(url),
+        fixed or (lambda: resolve(address)),
         min_size=POOL_SIZE_MIN,
         max_size=POOL_SIZE_MAX,
         max_waiting=POOL_WAITING_MAX,

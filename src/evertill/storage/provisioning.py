@@ -22,6 +22,8 @@ from evertill.storage.statements import STATEMENTS
 URL_VARIABLE: Final = "EVERTILL_DATABASE_URL"
 ADMIN_URL_VARIABLE: Final = "EVERTILL_ADMIN_DATABASE_URL"
 CONNECT_TIMEOUT_S: Final = 10
+# Whoever is a member of it logs in by IAM and by nothing else.
+IAM_ROLE: Final = "rds_iam"
 SERVER_VERSION_MIN: Final = 15
 _VERSION_UNIT: Final = 10_000
 
@@ -30,6 +32,12 @@ class ServerTooOld(EvertillError):
     """The PostgreSQL server is too old: Evertill needs PostgreSQL 15 or later."""
 
     code = "server_too_old"
+
+
+class NoIamLogins(EvertillError):
+    """This server knows no logins by IAM (it has no role rds_iam); only RDS and Aurora do."""
+
+    code = "no_iam_logins"
 
 
 class RoleNotGranted(EvertillError):
@@ -79,6 +87,26 @@ def check_server(url: str) -> str:
             )
             raise ServerTooOld(message)
         return connection.info.user
+
+
+def create_iam_login(admin_url: str, user: str) -> None:
+    """Create the login `user`, which has no password and logs in by IAM; it is safe to repeat.
+
+    Raise NoIamLogins where the server is none of Amazon's.
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html
+    """
+    with psycopg.connect(admin_url) as connection:
+        if not _has_role(connection, IAM_ROLE):
+            raise NoIamLogins
+        verb = "ALTER" if _has_role(connection, user) else "CREATE"
+        login = sql.Identifier(user)
+        connection.execute(sql.SQL("{} ROLE {} LOGIN").format(sql.SQL(verb), login))
+        connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(IAM_ROLE), login))
+
+
+def _has_role(connection: psycopg.Connection, role: str) -> bool:
+    found = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    return found is not None
 
 
 def allow_service(admin_url: str, user: str) -> None:

@@ -1,0 +1,104 @@
+"""What a million payments cost on top: assumptions, each with its reason, times prices.
+
+It is separate from `standing` because nothing here can be read from a template. The assumptions are
+not measurements on AWS; change them in one place when there are some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from evertill.cost.standing import Line, is_io_optimized
+from evertill.cost.templates import Resource
+
+MILLION: Final = Decimal(1_000_000)
+
+
+class Assumption(msgspec.Struct, frozen=True):
+    """One guess about a payment, and why it is not unreasonable."""
+
+    value: Decimal
+    reason: str
+
+
+# A million payments of one kibibyte each.
+GIB_PER_MILLION_KIB: Final = MILLION / (1024 * 1024)
+
+ASSUMPTIONS: Final = {
+    "wire_kib": Assumption(Decimal(4), "request and answer with headers, over TLS kept alive"),
+    "answer_kib": Assumption(Decimal(2), "the part of it that leaves AWS"),
+    "stored_kib": Assumption(Decimal(2), "rows and indexes; they stay and add up every month"),
+    "write_ios": Assumption(Decimal(4), "log and pages, at 4 KiB an I/O, in batches"),
+    "replicated_kib": Assumption(Decimal(4), "the log that Aurora ships to the other region"),
+    "journal_kib": Assumption(Decimal(1), "one line of the transaction log, before compression"),
+    "journal_payments": Assumption(Decimal(1000), "payments in one object of that log"),
+    "log_kib": Assumption(Decimal("0.5"), "one line of the service's own log"),
+}
+
+
+def per_million(everything: Sequence[Resource]) -> Iterator[Line]:
+    """Return what a million payments cost in the parts that the templates have."""
+    clusters = [one for one in everything if one.type == "AWS::RDS::DBCluster"]
+    balancers = [one for one in everything if one.type.endswith("V2::LoadBalancer")]
+    buckets = [
+        one
+        for one in everything
+        if one.type == "AWS::S3::Bucket" and one.properties.get("ObjectLockEnabled")
+    ]
+    if not balancers or not clusters:
+        return
+    # Payments come to one region, the one that the first cluster's template was written for.
+    yield from _front(everything, _home(everything, balancers))
+    yield from _database(clusters, _home(everything, clusters))
+    yield from _journal(buckets, _home(everything, buckets)) if buckets else ()
+
+
+def _home(everything: Sequence[Resource], several: Sequence[Resource]) -> str:
+    """Return the region that takes the payments: where the global database is managed."""
+    managed = [one.region for one in everything if one.type == "AWS::RDS::GlobalCluster"]
+    return managed[0] if managed else several[0].region
+
+
+def _front(everything: Sequence[Resource], home: str) -> Iterator[Line]:
+    wire_gib = _gib("wire_kib")
+    # At 1 GB an hour bytes are the dearest of an LCU's four measures for kept-alive connections.
+    yield Line("Load balancer", home, "alb_lcu_hour", wire_gib)
+    yield Line("Transfer to the internet", home, "transfer_internet_gib", _gib("answer_kib"))
+    yield Line("Service logs", home, "log_ingestion_gib", _gib("log_kib"))
+    if any(one.type == "AWS::WAFv2::WebACL" for one in everything):
+        yield Line("Firewall", home, "waf_requests_million", Decimal(1))
+
+
+def _database(clusters: Sequence[Resource], home: str) -> Iterator[Line]:
+    for cluster in clusters:
+        optimized = is_io_optimized(cluster)
+        kind = "aurora_storage_io_optimized_gib_month" if optimized else "aurora_storage_gib_month"
+        yield Line("Aurora storage", cluster.region, kind, _gib("stored_kib"))
+        ios = ASSUMPTIONS["write_ios"].value
+        if cluster.region != home:
+            yield Line("Aurora I/O", cluster.region, "aurora_replicated_io_million", ios)
+            yield Line(
+                "Transfer between regions", home, "transfer_regions_gib", _gib("replicated_kib")
+            )
+        elif not optimized:
+            yield Line("Aurora I/O", home, "aurora_io_million", ios)
+
+
+def _journal(buckets: Sequence[Resource], home: str) -> Iterator[Line]:
+    puts = MILLION / ASSUMPTIONS["journal_payments"].value / 1000
+    for bucket in buckets:
+        yield Line("Transaction log", bucket.region, "s3_put_thousand", puts)
+        yield Line("Transaction log", bucket.region, "s3_storage_gib_month", _gib("journal_kib"))
+        if bucket.region != home:
+            yield Line("Transaction log", home, "s3_replication_time_gib", _gib("journal_kib"))
+            yield Line(
+                "Transfer between regions", home, "transfer_regions_gib", _gib("journal_kib")
+            )
+
+
+def _gib(name: str) -> Decimal:
+    return ASSUMPTIONS[name].value * GIB_PER_MILLION_KIB

@@ -1,0 +1,138 @@
+"""The service in ECS: the cluster, the task that serves, and how one release replaces another.
+
+It is separate from `scaling`, which says how many tasks there are: this module names no number of
+tasks at all, because a count in a template would undo what autoscaling and recovery decided
+(aws/aws-cdk#3919).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aws_cdk import CfnOutput, Duration
+from aws_cdk import aws_ec2 as ec2
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from evertill.infrastructure.alarm_names import deployment_alarms
+from evertill.infrastructure.containers import OurTask, service_environment
+from evertill.infrastructure.names import DATABASE_USER, SERVICE_PORT, Names
+from evertill.infrastructure.stacks import DataStack, NetworkStack
+
+# One vCPU, two workers: while one is replaced, the other answers.
+WORKERS: Final = 2
+HEALTH_INTERVAL_S: Final = 10
+HEALTH_TIMEOUT_S: Final = 5
+HEALTH_TRIES: Final = 3
+# Python, two workers and their first connections take about five seconds on one vCPU.
+START_PERIOD_S: Final = 30
+# Until then ECS does not count the load balancer's opinion against a new task.
+GRACE_PERIOD_S: Final = 60
+# A deployment adds tasks before it takes any away, and may double them for that.
+HEALTHY_PERCENT_MIN: Final = 100
+HEALTHY_PERCENT_MAX: Final = 200
+HEALTH_PROBE: Final = (
+    f"import urllib.request as r; r.urlopen('http://127.0.0.1:{SERVICE_PORT}/health', timeout=3)"
+)
+
+
+class Compute(Construct):
+    """A region's ECS cluster and service: `cluster`, `service`, `task`."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, network: NetworkStack, data: DataStack
+    ) -> None:
+        """Run the service of a region in its private subnets."""
+        super().__init__(scope, construct_id)
+        names = data.names
+        self.cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            cluster_name=names.cluster,
+            vpc=network.vpc,
+            # RunningTaskCount, which an alarm needs, comes from here and from nowhere else.
+            container_insights_v2=ecs.ContainerInsights.ENHANCED,
+        )
+        self.task = self._task(data)
+        self.service = self._service(network, names)
+        CfnOutput(scope, "ClusterName", value=self.cluster.cluster_name)
+        CfnOutput(scope, "ServiceName", value=self.service.service_name)
+
+    def _task(self, data: DataStack) -> OurTask:
+        task = OurTask(
+            self,
+            "Task",
+            data=data,
+            family=data.names.service,
+            command=["serve"],
+            environment={
+                **service_environment(data),
+                "EVERTILL_HOST": "0.0.0.0",  # noqa: S104 - a task has one interface, and no other guest
+                "EVERTILL_PORT": str(SERVICE_PORT),
+                "EVERTILL_WORKERS": str(WORKERS),
+            },
+            health_check=ecs.HealthCheck(
+                command=["CMD", "python", "-c", HEALTH_PROBE],
+                interval=Duration.seconds(HEALTH_INTERVAL_S),
+                timeout=Duration.seconds(HEALTH_TIMEOUT_S),
+                retries=HEALTH_TRIES,
+                start_period=Duration.seconds(START_PERIOD_S),
+            ),
+        )
+        task.container.add_port_mappings(ecs.PortMapping(container_port=SERVICE_PORT))
+        for statement in _rights(data):
+            task.role.add_to_policy(statement)
+        return task
+
+    def _service(self, network: NetworkStack, names: Names) -> ecs.FargateService:
+        return ecs.FargateService(
+            self,
+            "Service",
+            service_name=names.service,
+            cluster=self.cluster,
+            task_definition=self.task.definition,
+            platform_version=ecs.FargatePlatformVersion.VERSION1_4,
+            vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
+            security_groups=[network.groups.tasks],
+            assign_public_ip=False,
+            min_healthy_percent=HEALTHY_PERCENT_MIN,
+            max_healthy_percent=HEALTHY_PERCENT_MAX,
+            health_check_grace_period=Duration.seconds(GRACE_PERIOD_S),
+            circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
+            # By name: the alarms are in the watch stack, which is deployed after this one. An alarm
+            # that is already ringing when a deployment starts is not held against it:
+            # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
+            deployment_alarms=ecs.DeploymentAlarmConfig(
+                alarm_names=deployment_alarms(names), behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
+            ),
+            # ECS evens the zones out again after one of them came back:
+            # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
+            availability_zone_rebalancing=ecs.AvailabilityZoneRebalancing.ENABLED,
+            # Nobody needs a shell in a task that handles payments.
+            enable_execute_command=False,
+            propagate_tags=ecs.PropagatedTagSource.SERVICE,
+            enable_ecs_managed_tags=True,
+        )
+
+
+def _rights(data: DataStack) -> list[iam.PolicyStatement]:
+    """Return what a serving task may do: log in to the database, add to the transaction log."""
+    login = data.names.arn("rds-db", f"dbuser:{data.database.resource_id}/{DATABASE_USER}")
+    return [
+        iam.PolicyStatement(sid="LogIn", actions=["rds-db:connect"], resources=[login]),
+        # Put and nothing else: whoever holds a task cannot read, replace or delete what is written.
+        iam.PolicyStatement(
+            sid="AddToLog",
+            actions=["s3:PutObject"],
+            resources=[data.log_bucket.arn_for_objects("*")],
+        ),
+        iam.PolicyStatement(
+            sid="EncryptLog",
+            actions=["kms:GenerateDataKey"],
+            resources=[data.key.key_arn],
+            conditions={
+                "StringEquals": {"kms:ViaService": f"s3.{data.place}.amazonaws.com"},
+            },
+        ),
+    ]

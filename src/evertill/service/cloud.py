@@ -1,0 +1,122 @@
+"""What a task asks of AWS: who it is, and one secret by name.
+
+It is separate from `signing`, which is pure, and from `login`, which decides when to ask. Every
+question has a bound, and every failure is one sentence without anything secret in it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from evertill.domain.errors import EvertillError
+from evertill.service.signing import Credentials, Signer
+
+# ECS hands a task's keys out at this address, below the path that the variable names:
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+TASK_ADDRESS: Final = "http://169.254.170.2"
+PATH_VARIABLE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
+ADDRESS_VARIABLE: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+ASK_TIMEOUT_S: Final = 2.0
+CALL_TIMEOUT_S: Final = 10.0
+# ECS renews keys in good time; these are asked for again while the old ones still work.
+RENEW_BEFORE: Final = timedelta(minutes=5)
+_OK: Final = 200
+
+Answer = TypeVar("Answer")
+
+
+class NoCredentials(EvertillError):
+    """AWS gives this process no credentials: it has no task role, or cannot reach it."""
+
+    code = "no_credentials"
+
+
+class SecretUnreadable(EvertillError):
+    """The secret with the administrator's login cannot be read."""
+
+    code = "secret_unreadable"
+
+
+class AdminLogin(msgspec.Struct, frozen=True):
+    """What the administrator's secret holds of interest."""
+
+    username: str
+    password: str
+
+
+class Identity:
+    """The task's role: its keys, asked for when they are needed and remembered while they last."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        """Find the role where `environment` says."""
+        path = environment.get(PATH_VARIABLE)
+        self._address = TASK_ADDRESS + path if path else environment.get(ADDRESS_VARIABLE)
+        self._credentials: Credentials | None = None
+
+    def credentials(self) -> Credentials:
+        """Return keys that are valid for a while; raise NoCredentials. This may wait for AWS."""
+        known = self._credentials
+        if known is None or _ends_soon(known):
+            known = self._credentials = self._ask()
+        return known
+
+    def _ask(self) -> Credentials:
+        if self._address is None:
+            message = f"Neither {PATH_VARIABLE} nor {ADDRESS_VARIABLE} names this process's role."
+            raise NoCredentials(message)
+        address = urlsplit(self._address)
+        connection = http.client.HTTPConnection(address.netloc, timeout=ASK_TIMEOUT_S)
+        try:
+            return _ask(connection, "GET", address.path, Credentials)
+        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as failure:
+            raise NoCredentials from failure
+
+
+def read_admin_login(name: str, region: str, identity: Identity) -> AdminLogin:
+    """Return the login in the secret `name`; raise NoCredentials or SecretUnreadable."""
+    host = f"secretsmanager.{region}.amazonaws.com"
+    body = msgspec.json.encode({"SecretId": name})
+    signer = Signer(identity.credentials(), region, "secretsmanager", datetime.now(UTC))
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "secretsmanager.GetSecretValue",
+    }
+    connection = http.client.HTTPSConnection(host, timeout=CALL_TIMEOUT_S)
+    try:
+        signed = signer.post_headers(host, headers, body)
+        answer = _ask(connection, "POST", "/", dict[str, object], body, signed)
+        return msgspec.json.decode(str(answer["SecretString"]), type=AdminLogin)
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError, KeyError) as failure:
+        message = f"The secret {name} in {region} cannot be read, or holds no login."
+        raise SecretUnreadable(message) from failure
+
+
+def _ask(  # noqa: PLR0917 - a request has that many parts
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    kind: type[Answer],
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        response = connection.getresponse()
+        content = response.read()
+    finally:
+        connection.close()
+    if response.status != _OK:
+        raise http.client.HTTPException(response.status)
+    return msgspec.json.decode(content, type=kind)
+
+
+def _ends_soon(credentials: Credentials) -> bool:
+    end = credentials.expiration
+    return end is not None and end - datetime.now(UTC) < RENEW_BEFORE

@@ -1,0 +1,122 @@
+"""The order of a first deployment, and a deployment to a single region."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.support.assembly import Assembly, shared_assembly, synthesize
+
+from evertill.infrastructure.rollout import Step, script, steps
+from evertill.infrastructure.settings import FOLDER, read_environment, read_settings
+
+
+def order() -> tuple[Step, ...]:
+    return steps(read_environment("dev"))
+
+
+def place(stack: str, found: tuple[Step, ...]) -> int:
+    return next(number for number, step in enumerate(found) if stack in step.stacks)
+
+
+def test_every_stack_is_deployed(dev: Assembly) -> None:
+    assert set(dev.stacks()) == {stack for step in order() for stack in step.stacks}
+
+
+def test_what_is_found_by_name_is_there_before_it_is_looked_for() -> None:
+    found = order()
+    chain = ["keys-us-east-2", "global-us-east-1", "data-us-east-1", "data-us-east-2"]
+    places = [place(stack, found) for stack in chain]
+    assert sorted(places) == places
+    assert place("dns-us-east-1", found) < place("service-us-east-1", found)
+
+
+def test_buckets_come_first_and_rules_second() -> None:
+    active = [step.replication for step in order() if "data-us-east-1" in step.stacks]
+    assert [False, True] == active
+
+
+def test_the_commands_name_their_environment_and_deploy_nothing_else() -> None:
+    commands = [
+        line
+        for line in script(read_environment("dev"), "environment=dev").splitlines()
+        if line and not line.startswith("#")
+    ]
+    assert len(order()) == len(commands)
+    assert all(" --exclusively -c environment=dev" in command for command in commands)
+    assert 1 == sum("-c replication=false" in command for command in commands)
+
+
+def test_no_stack_waits_for_another_region(assembly: Assembly) -> None:
+    manifest = json.loads((assembly.folder / "manifest.json").read_text())
+    region = re.compile(r"us-[a-z]+-\d$")
+    crossing = [
+        (name, other)
+        for name, artifact in manifest["artifacts"].items()
+        if artifact["type"] == "aws:cloudformation:stack"
+        for other in artifact.get("dependencies", [])
+        if region.search(other) and region.findall(name) != region.findall(other)
+    ]
+    assert [] == crossing
+
+
+def test_no_template_reads_another_regions_stack(assembly: Assembly) -> None:
+    for stack in assembly.stacks():
+        text = json.dumps(assembly.template(stack))
+        assert "Fn::GetStackOutput" not in text
+        assert "ExportsReader" not in text
+
+
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
+    """Give the templates of a deployment without a standby."""
+    text = (FOLDER / "dev.toml").read_text().replace('witness_region = "us-west-2"', "")
+    text = 'standby = "none"\n' + re.sub(r"\[standby\]\n(.+\n)+", "", text)
+    # All workers of a run write the same words to it.
+    path = tmp_path_factory.getbasetemp().parent / "single.toml"
+    path.write_text(text)
+    return shared_assembly(tmp_path_factory, "single", "--settings", str(path))
+
+
+def test_a_single_region_has_no_global_database_and_copies_nowhere(single: Assembly) -> None:
+    assert not [stack for stack in single.stacks() if "us-east-2" in stack]
+    assert {} == single.resources("global-us-east-1", "AWS::RDS::GlobalCluster")
+    cluster = single.only("data-us-east-1", "AWS::RDS::DBCluster")
+    assert "GlobalClusterIdentifier" not in cluster
+    assert "ReplicationConfiguration" not in json.dumps(single.template("data-us-east-1"))
+
+
+def test_a_single_region_still_holds_its_authority_by_a_lease(single: Assembly) -> None:
+    table = single.only("global-us-east-1", "AWS::DynamoDB::GlobalTable")
+    assert ["us-east-1"] == [replica["Region"] for replica in table["Replicas"]]
+    assert "GlobalTableWitnesses" not in table
+
+
+def test_a_single_region_needs_no_second_phase(tmp_path: Path) -> None:
+    text = (FOLDER / "dev.toml").read_text().replace('witness_region = "us-west-2"', "")
+    path = tmp_path / "single.toml"
+    path.write_text('standby = "none"\n' + re.sub(r"\[standby\]\n(.+\n)+", "", text))
+    found = steps(read_settings(path))
+    assert all(step.replication for step in found)
+    assert 1 == sum("data-us-east-1" in step.stacks for step in found)
+
+
+@pytest.mark.slow
+def test_an_account_is_never_asked_for_its_zones(tmp_path: Path) -> None:
+    path = tmp_path / "account.toml"
+    path.write_text('account = "123456789012"\n' + (FOLDER / "dev.toml").read_text())
+    folder = tmp_path / "out"
+    synthesize(folder, "--settings", str(path))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert "missing" not in manifest
+    assert "dummy1" not in "".join(p.read_text() for p in folder.glob("*.template.json"))
+
+
+@pytest.mark.slow
+def test_an_earlier_assembly_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "service-us-west-9.template.json").write_text("{}")
+    synthesize(tmp_path, "dev")
+    assert not (tmp_path / "service-us-west-9.template.json").exists()
