@@ -72,11 +72,17 @@ def read_stacks(path: Path) -> tuple[RawStack, ...]:
             raise AssemblyUnreadable(f"{path} holds more than {STACKS_MAX} stacks.")
     if not stacks:
         raise AssemblyUnreadable(f"{path} holds no stack: no {MANIFEST} with one, no *{SUFFIX}.")
+    if not any(stack.template.resources for stack in stacks.values()):
+        # Nothing to look at must not pass for nothing to complain of.
+        raise AssemblyUnreadable(f"{path} holds no resource in any of its stacks.")
     return tuple(stacks.values())
 
 
-def parse_template(document: object, where: str) -> Template:
-    """Return the sections of a template; raise TemplateMalformed when they cannot be one."""
+def parse_template(document: object, where: str, *, may_be_empty: bool = False) -> Template:
+    """Return the sections of a template; raise TemplateMalformed when they cannot be one.
+
+    `cdk synth` writes stacks without resources, which `cdk deploy` passes over.
+    """
     if not isinstance(document, dict):
         raise TemplateMalformed(f"{where} is not a template: it is no JSON object.")
     sections = {section: document.get(section, {}) for section in SECTIONS}
@@ -84,7 +90,7 @@ def parse_template(document: object, where: str) -> Template:
         if not isinstance(content, dict):
             raise TemplateMalformed(f"{where} is not a template: {section} is no JSON object.")
     resources = sections["Resources"]
-    if not resources:
+    if not resources and not may_be_empty:
         raise TemplateMalformed(f"{where} is not a template: it has no Resources.")
     if len(resources) > RESOURCES_PER_STACK_MAX:
         raise TemplateMalformed(f"{where} has more than {RESOURCES_PER_STACK_MAX} resources.")
@@ -130,7 +136,7 @@ def _stack(
         str(properties.get("stackName") or artifact.get("displayName") or artifact_id),
         region,
         account,
-        parse_template(_json(file), file.name),
+        parse_template(_json(file), file.name, may_be_empty=True),
         tuple(map(str, dependencies)),
     )
     yield stack

@@ -1,0 +1,31 @@
+"""A platform that does everything right gives no finding, in any way that it may be written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from tests.support.platform import platform
+from tests.support.templates import write_assembly
+
+from evertill.assembly import read
+from evertill.checks import check
+
+
+def test_a_platform_that_breaks_no_rule_gives_no_finding(tmp_path: Path) -> None:
+    assert [] == check(read(write_assembly(tmp_path, *platform().values())))
+
+
+def test_neither_does_one_whose_account_is_not_known(tmp_path: Path) -> None:
+    stacks = [replace(stack, account=None) for stack in platform().values()]
+    assert [] == check(read(write_assembly(tmp_path, *stacks)))
+
+
+def test_neither_do_its_templates_one_by_one_without_a_manifest(tmp_path: Path) -> None:
+    for name, stack in platform().items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / f"{name}.template.json").write_text(json.dumps(stack.template))
+        found = [finding for finding in check(read(folder)) if finding.rule != "replica-has-source"]
+        assert [] == found
