@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.breaking import GONE, Case
-from tests.support.platform import group, ref
+from tests.support.platform_network import group, ref
 from tests.support.templates import resource
 
 APP = "active/Task.Properties.ContainerDefinitions.0"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.breaking import GONE, Case
-from tests.support.platform import ref
+from tests.support.platform_network import ref
 from tests.support.templates import resource
 
 RULE = "active/Log.Properties.ReplicationConfiguration.Rules.0"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.support.breaking import GONE, Case
-from tests.support.platform import alarm, att, dimensions, ref
+from tests.support.platform import alarm
+from tests.support.platform_network import att, dimensions, ref
 from tests.support.templates import resource
 
 CPU = "AWS/RDS/CPUUtilization"
