@@ -198,7 +198,21 @@ def test_an_import_of_an_import_is_resolved_in_any_order(tmp_path: Path) -> None
     assert "deep" == probed(model)
 
 
-def test_a_nested_stack_takes_its_parents_values_and_gives_its_outputs(tmp_path: Path) -> None:
+HASH = "ab" * 32
+NESTED_FILE = "nest.nested.template.json"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"Metadata": {"aws:asset:path": NESTED_FILE}},
+        {"Properties": {"TemplateURL": {"Fn::Sub": f"https://s3/${{AWS::Region}}/{HASH}.json"}}},
+    ],
+    ids=["by its metadata", "by the hash in its URL"],
+)
+def test_a_nested_stack_takes_its_parents_values_and_gives_its_outputs(
+    told: dict[str, Any], tmp_path: Path
+) -> None:
     nested = {
         "Parameters": {"Given": {"Type": "String"}},
         "Resources": {
@@ -206,14 +220,11 @@ def test_a_nested_stack_takes_its_parents_values_and_gives_its_outputs(tmp_path:
         },
         "Outputs": {"Told": {"Value": {"Ref": "Inner"}}},
     }
+    properties = {**told.get("Properties", {}), "Parameters": {"Given": {"Ref": "Bucket"}}}
     parent = StackFile(
         {
             "Bucket": {"Type": "AWS::S3::Bucket"},
-            "Nest": {
-                "Type": "AWS::CloudFormation::Stack",
-                "Metadata": {"aws:asset:path": "nest.nested.template.json"},
-                "Properties": {"Parameters": {"Given": {"Ref": "Bucket"}}},
-            },
+            "Nest": {**told, "Type": "AWS::CloudFormation::Stack", "Properties": properties},
             "Probe": {
                 "Type": "Test::Probe",
                 "Properties": {"Value": {"Fn::GetAtt": ["Nest", "Outputs.Told"]}},
@@ -221,7 +232,9 @@ def test_a_nested_stack_takes_its_parents_values_and_gives_its_outputs(tmp_path:
         }
     )
     folder = write_assembly(tmp_path, parent)
-    (folder / "nest.nested.template.json").write_text(json.dumps(nested))
+    (folder / NESTED_FILE).write_text(json.dumps(nested))
+    assets = {"files": {HASH: {"source": {"path": NESTED_FILE}}}}
+    (folder / "App.assets.json").write_text(json.dumps(assets))
     model = read(folder)
     (inner,) = model.resources_of("Test::Inner")
     assert BUCKET == inner.get("Value")

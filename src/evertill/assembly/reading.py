@@ -26,6 +26,8 @@ from evertill.assembly.limits import (
 MANIFEST: Final = "manifest.json"
 SUFFIX: Final = ".template.json"
 NESTED_SUFFIX: Final = ".nested.template.json"
+ASSETS_SUFFIX: Final = ".assets.json"
+ASSET_HASH: Final = re.compile(r"[0-9a-f]{64}")
 ENVIRONMENT: Final = re.compile(r"aws://([^/]+)/([^/]+)")
 SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources", "Outputs")
 
@@ -158,11 +160,13 @@ def _nested(folder: Path, stack: RawStack, depth: int = 0) -> Iterator[RawStack]
     if depth > ASSEMBLY_DEPTH_MAX:
         raise AssemblyUnreadable(f"{stack.stack_id} nests stacks deeper than {ASSEMBLY_DEPTH_MAX}.")
     for logical_id, resource in stack.template.resources.items():
-        asset = resource.get("Metadata", {}).get("aws:asset:path")
-        if resource["Type"] != "AWS::CloudFormation::Stack" or not isinstance(asset, str):
+        if resource["Type"] != "AWS::CloudFormation::Stack":
             continue
-        file = _inside(folder, asset)
-        if not file.is_file():
+        asset = resource.get("Metadata", {}).get("aws:asset:path")
+        if not isinstance(asset, str):
+            asset = _asset_of(folder, resource.get("Properties", {}).get("TemplateURL"))
+        file = _inside(folder, asset) if asset else None
+        if file is None or not file.is_file():
             continue
         nested = RawStack(
             f"{stack.stack_id}/{logical_id}",
@@ -174,6 +178,20 @@ def _nested(folder: Path, stack: RawStack, depth: int = 0) -> Iterator[RawStack]
         )
         yield nested
         yield from _nested(folder, nested, depth + 1)
+
+
+def _asset_of(folder: Path, url: object) -> str | None:
+    """Return the file of a template by its hash in a URL; only the CLI notes paths in metadata."""
+    hashes = set(ASSET_HASH.findall(str(url)))
+    for listing in sorted(folder.glob(f"*{ASSETS_SUFFIX}")) if hashes else []:
+        document = _json(listing)
+        files = document.get("files", {}) if isinstance(document, dict) else {}
+        for key in hashes & set(files if isinstance(files, dict) else ()):
+            source = files[key].get("source") if isinstance(files[key], dict) else None
+            path = source.get("path") if isinstance(source, dict) else None
+            if isinstance(path, str):
+                return path
+    return None
 
 
 def _environment(environment: object) -> tuple[str | None, str | None]:
