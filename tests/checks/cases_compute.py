@@ -111,6 +111,15 @@ CASES = [
     ),
     Case(
         "environment-names",
+        {
+            "standby/Hidden": resource("AWS::SecretsManager::Secret", Name="admin"),
+            f"{APP}.Environment.6": {"Name": "ADMIN_SECRET", "Value": "admin"},
+        },
+        "Task",
+        "ADMIN_SECRET names Hidden in us-east-2",
+    ),
+    Case(
+        "environment-names",
         {f"{APP}.Environment.5.Value": "us-east-2"},
         "Task",
         "AWS_REGION says us-east-2",

@@ -133,6 +133,7 @@ def data(region: str) -> Resources:
             GlobalClusterIdentifier="payments-global",
             EnableIAMDatabaseAuthentication=True,
             DeletionProtection=True,
+            KmsKeyId=att("Key", "Arn"),
             VpcSecurityGroupIds=[att("DatabaseGroup", "GroupId")],
             **origin,
         ),

@@ -18,8 +18,6 @@ ENDINGS = {
     ("_QUEUE_NAME", "_QUEUE_ARN"): ("AWS::SQS::Queue",),
     ("_SECRET", "_SECRET_ARN", "_SECRET_NAME"): ("AWS::SecretsManager::Secret",),
 }
-# A global table has a replica of the same name in each of its regions.
-EVERYWHERE = "AWS::DynamoDB::GlobalTable"
 REGION_VARIABLES = {"AWS_REGION", "AWS_DEFAULT_REGION", "REGION", "EVERTILL_REGION"}
 
 
@@ -46,7 +44,7 @@ def _named(model: Model, runner: Resource, name: str, value: Value) -> Iterator[
     if kinds is None:
         return
     elsewhere = other_region(model, value, kinds, runner.region)
-    if elsewhere is not None and elsewhere.type != EVERYWHERE:
+    if elsewhere is not None:
         yield Report(
             runner,
             f"{name} names {elsewhere.logical_id} in {elsewhere.region}, and it runs in "

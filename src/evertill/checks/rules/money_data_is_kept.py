@@ -24,7 +24,7 @@ EMPTIES = "Custom::S3AutoDeleteObjects"
 def check(model: Model) -> Iterator[Report]:
     """Look at what happens to each store on deletion and on replacement."""
     for resource in model.resources:
-        if not _is_store(resource):
+        if not _is_store(resource) and not _opens_a_store(model, resource):
             continue
         default = "Snapshot" if resource.type in SNAPSHOTS else "Delete"
         for policy, value, event in (
@@ -57,4 +57,9 @@ def _is_store(resource: Resource) -> bool:
             or resource.has("ReplicationConfiguration")
             or resource.text("VersioningConfiguration.Status") == "Enabled"
         )
-    return resource.type in {CLUSTER, KEY, *TABLES}
+    return resource.type == CLUSTER or resource.type in TABLES
+
+
+def _opens_a_store(model: Model, resource: Resource) -> bool:
+    """Tell whether a key encrypts a store; that of a topic or a log group may go."""
+    return resource.type == KEY and any(map(_is_store, model.referrers(resource)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from evertill.assembly import Model, Resource, Text, Unknown, Value
+from evertill.assembly.model import as_text, child
 
 
 def other_region(
@@ -21,7 +22,19 @@ def other_region(
     if model.find(value, *wanted, region=region) is not None:
         return None
     found = model.find(value, *wanted)
-    return found if found is not None and found.region not in {None, region} else None
+    if found is None or found.region in {None, region} or has_replica(found, region):
+        return None
+    return found
+
+
+def has_replica(resource: Resource, region: str) -> bool:
+    """Tell whether a resource is there in `region` too, under the same name.
+
+    So are the replicas of a global table and of a secret.
+    """
+    copies = [*resource.items("Replicas"), *resource.items("ReplicaRegions")]
+    # A region that is not known may be this one.
+    return any(as_text(child(copy, "Region"), region) in {region, None} for copy in copies)
 
 
 def leads_nowhere(model: Model, value: Value, types: Iterable[str], region: str | None) -> bool:
