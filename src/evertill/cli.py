@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "merchants": (_MERCHANTS, "Create merchants and change their terms."),
     "keys": (_MERCHANTS, "Create and revoke API keys."),
     "openapi": ("evertill.commands.papers", "Print the OpenAPI document."),
+    "check": ("evertill.commands.check", "Find in templates what AWS would break."),
     "cost": ("evertill.commands.cost", "Estimate what a deployment costs a month."),
 }
 """Each subcommand's module, which lists its own as `commands`, and its line in the help."""
