@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from tests.storage.parts import put, submission, with_pool
 from tests.support.service import (
     Api,
     Json,
@@ -22,10 +19,8 @@ from tests.support.service import (
     problem_of,
 )
 
-from evertill.domain import ids
 from evertill.domain.idempotency import scope_digest
-from evertill.domain.rules import Merchant, MerchantTerms
-from evertill.service.jobs import settle
+from evertill.domain.rules import MerchantTerms
 from evertill.storage.answers import lock_number
 
 ApiWithTerms = Callable[..., Api]
@@ -384,20 +379,3 @@ def test_a_validation_says_what_a_payment_would_get_and_takes_none(api: Api) -> 
     api.paid(**good)
     repeated = api.post("/v1/validations", good, key="").json()
     assert "suspected_duplicate" == repeated["decline"]["code"]
-
-
-def test_a_refund_beyond_what_is_available_is_a_409_and_moves_nothing(api: Api) -> None:
-    """The fee on a settled payment is gone, so all of the payment cannot be paid back out of it."""
-    database = api.service.database
-    terms = MerchantTerms()
-    created = create_merchant(database, terms)
-    settled = submission(Merchant(created.merchant_id, active=True, terms=terms), 1099)
-    put(database, settled, at=datetime.now(UTC) - timedelta(days=3))
-    with_pool(database, settle)
-    with closing(api.sibling(created)) as other:
-        before = other.state()
-        path = f"/v1/payments/{ids.write_id(ids.PAYMENT, settled.payment_id)}/refunds"
-        refused = other.post(path, {})
-        assert (409, "insufficient_funds") == problem_of(refused)
-        assert before == other.state()
-        assert 201 == other.post(path, {"amount": 1099 - FEE}).status_code
