@@ -27,7 +27,6 @@ from evertill.infrastructure import node
 from evertill.infrastructure.errors import SettingsError
 from evertill.infrastructure.settings import ENVIRONMENTS, Settings, read_environment
 
-CONTEXT_VARIABLE: Final = "CDK_CONTEXT_JSON"
 EXIT_OPEN: Final = 1
 EXIT_FAILED: Final = 2
 
@@ -75,8 +74,6 @@ def synthesize(environment: str, settings: Settings, out: Path) -> list[Finding]
     """Write an environment's assembly to `out` and return what cdk-nag finds in its tree."""
     # The CDK's own validation has its test; here it would double the time.
     os.environ.setdefault("CDK_VALIDATION", "false")
-    # With paths in the templates, as the CDK's command line writes them, findings name constructs.
-    os.environ[CONTEXT_VARIABLE] = json.dumps({"aws:cdk:enable-path-metadata": True})
     # jsii starts on import, so a mistake on the command line is told before it.
     from evertill.audit import nag  # noqa: PLC0415 - Starts jsii.
     from evertill.infrastructure.app import build  # noqa: PLC0415 - The same.
