@@ -80,12 +80,17 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     return shared_assembly(tmp_path_factory, "single", "--settings", str(path))
 
 
-def test_a_single_region_has_no_global_database_and_copies_nowhere(single: Assembly) -> None:
+def test_a_single_region_copies_nowhere(single: Assembly) -> None:
     assert not [stack for stack in single.stacks() if "us-east-2" in stack]
-    assert {} == single.resources("global-us-east-1", "AWS::RDS::GlobalCluster")
-    cluster = single.only("data-us-east-1", "AWS::RDS::DBCluster")
-    assert "GlobalClusterIdentifier" not in cluster
+    assert "us-east-2" not in json.dumps(single.template("data-us-east-1"))
     assert "ReplicationConfiguration" not in json.dumps(single.template("data-us-east-1"))
+
+
+def test_a_standby_can_be_added_to_a_single_region_later(single: Assembly) -> None:
+    # No update makes a cluster join: it is a member from the beginning, or it is made anew.
+    joined = single.only("global-us-east-1", "AWS::RDS::GlobalCluster")
+    cluster = single.only("data-us-east-1", "AWS::RDS::DBCluster")
+    assert joined["GlobalClusterIdentifier"] == cluster["GlobalClusterIdentifier"]
 
 
 def test_a_single_region_still_holds_its_authority_by_a_lease(single: Assembly) -> None:
