@@ -8,7 +8,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 from tests.support.assembly import ROOT, Assembly
 
-from evertill.commands import running
+from evertill.commands import admin, running
 from evertill.service import login
 from evertill.service.settings import Settings, read_settings
 from evertill.storage.provisioning import ADMIN_URL_VARIABLE, service_user
@@ -16,7 +16,7 @@ from evertill.storage.provisioning import ADMIN_URL_VARIABLE, service_user
 REGIONS = ("us-east-1", "us-east-2")
 SERVICE_VARIABLES = {f"EVERTILL_{field.upper()}" for field in Settings.__struct_fields__}
 MIGRATION_VARIABLES = {
-    *(running.LOGIN_VARIABLE, running.REGION_VARIABLE, running.SECRET_VARIABLE),
+    *(running.LOGIN_VARIABLE, admin.REGION_VARIABLE, admin.SECRET_VARIABLE),
     *(ADMIN_URL_VARIABLE, "EVERTILL_DATABASE_URL"),
 }
 
