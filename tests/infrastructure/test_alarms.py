@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from tests.support.assembly import Assembly
 
 from evertill.service import health
+from evertill.service.logs import Access
+from evertill.service.routes import ROUTES
 
 REGIONS = ("us-east-1", "us-east-2")
 ALARM = "AWS::CloudWatch::Alarm"
@@ -17,9 +20,7 @@ COMPOSITE = "AWS::CloudWatch::CompositeAlarm"
 PUBLISHED = {
     "AWS/ApplicationELB": {
         "HTTPCode_ELB_5XX_Count": {"LoadBalancer"},
-        "HTTPCode_Target_5XX_Count": {"LoadBalancer", "TargetGroup"},
         "HealthyHostCount": {"LoadBalancer", "TargetGroup"},
-        "RequestCount": {"LoadBalancer", "TargetGroup"},
         "TargetResponseTime": {"LoadBalancer", "TargetGroup"},
         "UnHealthyHostCount": {"LoadBalancer", "TargetGroup"},
     },
@@ -163,15 +164,23 @@ def test_silence_about_replication_rings_only_where_the_service_cannot_write(
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_the_regions_role_is_made_of_what_the_service_logs(assembly: Assembly, region: str) -> None:
+def test_what_the_service_logs_becomes_metrics_that_alarms_read(
+    assembly: Assembly, region: str
+) -> None:
     stack = f"service-{region}"
     filters = assembly.properties(stack, "AWS::Logs::MetricFilter")
-    values = {}
-    for found in filters:
-        (transformation,) = found["MetricTransformations"]
-        values[found["FilterPattern"]] = transformation["MetricValue"]
-    expected = {health.WRITABLE: "1", health.READ_ONLY: "0"}
-    assert {f'{{ $.message = "{text}" }}': v for text, v in expected.items()} == values
+    made = {
+        found["FilterPattern"]: (change["MetricName"], change["MetricValue"])
+        for found in filters
+        for change in found["MetricTransformations"]
+    }
+    requests = '($.message = "request") && ($.route != "/ready")'
+    assert {
+        f'{{ $.message = "{health.WRITABLE}" }}': ("RegionWritable", "1"),
+        f'{{ $.message = "{health.READ_ONLY}" }}': ("RegionWritable", "0"),
+        f"{{ {requests} }}": ("Answered", "1"),
+        f"{{ {requests} && ($.status >= 500) }}": ("Failed", "1"),
+    } == made
     (task,) = [
         t
         for t in assembly.properties(stack, "AWS::ECS::TaskDefinition")
@@ -179,20 +188,45 @@ def test_the_regions_role_is_made_of_what_the_service_logs(assembly: Assembly, r
     ]
     options = task["ContainerDefinitions"][0]["LogConfiguration"]["Options"]
     assert all(found["LogGroupName"] == options["awslogs-group"] for found in filters)
-    writer = alarms(assembly, region)["region-writer"]
-    (metric,) = metrics(writer)
-    names = {
-        (t["MetricNamespace"], t["MetricName"]) for f in filters for t in f["MetricTransformations"]
+    published = {
+        (change["MetricNamespace"], change["MetricName"])
+        for found in filters
+        for change in found["MetricTransformations"]
     }
-    assert {(metric.namespace, metric.name)} == names
+    read = {
+        (metric.namespace, metric.name)
+        for alarm in alarms(assembly, region).values()
+        for metric in metrics(alarm)
+        if metric.namespace.startswith("Evertill/")
+    }
+    assert published == read
+
+
+def test_the_lines_that_are_counted_have_the_fields_that_are_asked_for() -> None:
+    line = Access(
+        at="", request_id="", payment_id="", method="GET", route="/ready", status=503, ms=0.1
+    )
+    written = json.loads(msgspec.json.encode(line))
+    assert ("request", "/ready", 503) == (written["message"], written["route"], written["status"])
+    assert "/ready" in {route.path for route in ROUTES}
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_a_standbys_refusals_are_no_errors(assembly: Assembly, region: str) -> None:
-    alarm = alarms(assembly, region)["alb-target-5xx-rate"]
+def test_health_checks_that_a_standby_refuses_are_no_errors(
+    assembly: Assembly, region: str
+) -> None:
+    alarm = alarms(assembly, region)["service-5xx-rate"]
     (expression,) = [m["Expression"] for m in alarm["Metrics"] if "Expression" in m]
-    assert "IF(writer > 0, 100 * errors / requests, 0)" == expression
-    assert any(metric.name == "RegionWritable" for metric in metrics(alarm))
+    assert "100 * failed / answered" == expression
+    # Nothing here depends on the role: a writer whose database is gone fails its clients too.
+    assert {"Answered", "Failed"} == {metric.name for metric in metrics(alarm)}
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_an_outage_does_not_make_a_writer_a_standby(assembly: Assembly, region: str) -> None:
+    writer = alarms(assembly, region)["region-writer"]
+    assert (1, 30) == (writer["DatapointsToAlarm"], writer["EvaluationPeriods"])
+    assert "notBreaching" == writer["TreatMissingData"]
 
 
 @pytest.mark.parametrize("region", REGIONS)
