@@ -76,6 +76,10 @@ def test_a_zone_that_was_made_here_stays_when_the_stack_goes(assembly: Assembly)
     ((_, zone),) = assembly.resources(DNS, "AWS::Route53::HostedZone").items()
     assert "Retain" == zone["DeletionPolicy"] == zone["UpdateReplacePolicy"]
     assert "CloudWatchLogsLogGroupArn" in zone["Properties"]["QueryLoggingConfig"]
+    # Or the zone would go on to log into nothing.
+    for kind in ("AWS::Logs::LogGroup", "AWS::Logs::ResourcePolicy"):
+        ((_, kept),) = assembly.resources(DNS, kind).items()
+        assert "Retain" == kept["DeletionPolicy"]
     assert {"HostedZoneId", "NameServers"} < set(assembly.template(DNS)["Outputs"])
 
 
