@@ -17,10 +17,13 @@ from evertill.infrastructure.acknowledgements import ACKNOWLEDGEMENTS, tool_of
 from evertill.infrastructure.settings import read_environment
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 115
+# cfn-lint alone takes half a minute of a processor, more beside other tests.
+TIMEOUT_S = 280
 ALL = accepted(read_environment("prod", rehearsal=True))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(TIMEOUT_S + 20)
 def test_cfn_lint_and_cdk_nag_find_nothing_open_and_need_every_acknowledgement() -> None:
     # Both look at templates without a single acknowledgement, which are then set against the list.
     done = subprocess.run(
