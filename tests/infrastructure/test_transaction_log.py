@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.assembly import Assembly, synthesize
+from tests.support.assembly import Assembly
 
 REGIONS = ("us-east-1", "us-east-2")
 EACH = pytest.mark.parametrize(
@@ -131,9 +130,6 @@ def test_nobody_deletes_and_nobody_comes_without_tls(
     assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
 
 
-@pytest.mark.slow
-def test_the_first_deployment_begins_without_rules(tmp_path: Path) -> None:
-    synthesize(tmp_path, "dev", "--without-replication")
-    first = Assembly(tmp_path)
+def test_the_first_deployment_begins_without_rules(first: Assembly) -> None:
     assert "ReplicationConfiguration" not in log_of(first, "us-east-1")
     assert "ReplicationConfiguration" not in log_of(first, "us-east-2")

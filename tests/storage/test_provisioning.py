@@ -10,15 +10,19 @@ import pytest
 from psycopg import sql
 from tests.support.postgres import Database, Server
 
+from evertill.storage import provisioning
 from evertill.storage.migrate import SERVICE_ROLE
-from evertill.storage.provisioning import (
-    IAM_ROLE,
-    NoIamLogins,
-    allow_service,
-    create_iam_login,
-)
+from evertill.storage.provisioning import NoIamLogins, allow_service, create_iam_login
 
+# Roles belong to a whole server, which tests share: each run has a name of its own.
+IAM_ROLE = f"rds_iam_{secrets.token_hex(4)}"
 MEMBER = "SELECT pg_has_role(%s, %s, 'member'), rolcanlogin, rolpassword IS NULL FROM pg_authid "
+
+
+@pytest.fixture(autouse=True)
+def own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Call Amazon's role by this run's name."""
+    monkeypatch.setattr(provisioning, "IAM_ROLE", IAM_ROLE)
 
 
 @pytest.fixture

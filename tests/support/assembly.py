@@ -49,12 +49,15 @@ class Assembly:
         return properties
 
 
-def synthesize(folder: Path, *arguments: str, validation: bool = False) -> str:
-    """Run the command that `make synth` runs; return what it said, fail when it failed."""
+def _run(*arguments: str, validation: bool = False) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "evertill.infrastructure", *arguments, "--out", str(folder)],
+        [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": "src", "CDK_VALIDATION": str(validation).lower()},
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
+            "CDK_VALIDATION": str(validation).lower(),
+        },
         capture_output=True,
         text=True,
         timeout=SYNTH_TIMEOUT_S,
@@ -64,14 +67,22 @@ def synthesize(folder: Path, *arguments: str, validation: bool = False) -> str:
     return done.stdout + done.stderr
 
 
-def shared_assembly(factory: pytest.TempPathFactory, name: str, *arguments: str) -> Assembly:
-    """Return the run's assembly called `name`, which the first worker to ask for it writes."""
+def synthesize(folder: Path, *arguments: str, validation: bool = False) -> str:
+    """Run the command that `make synth` runs; return what it said, fail when it failed."""
+    out = ("--out", str(folder))
+    return _run("evertill.infrastructure", *arguments, *out, validation=validation)
+
+
+def shared_assembly(factory: pytest.TempPathFactory, name: str) -> Assembly:
+    """Return one of this run's assemblies (see `synthesis`); the first to ask writes them all."""
     base = factory.getbasetemp()
     # Each worker of xdist has a folder of its own below that of the run.
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    folder = shared / f"assembly-{name}"
-    with (shared / f"assembly-{name}.lock").open("w") as lock:
+    folder = shared / "assemblies"
+    with (shared / "assemblies.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "manifest.json").exists():
-            synthesize(folder, *arguments)
-    return Assembly(folder)
+        if not (folder / "done").exists():
+            folder.mkdir(exist_ok=True)
+            _run("tests.support.synthesis", str(folder))
+            (folder / "done").touch()
+    return Assembly(folder / name)

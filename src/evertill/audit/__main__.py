@@ -16,18 +16,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from evertill.audit import display, programs
 from evertill.audit.accepted import accepted
-from evertill.audit.findings import AuditError, Finding, sort_out
+from evertill.audit.findings import TOOLS, AuditError, Finding, sort_out
 from evertill.audit.policies import check_policies
 from evertill.audit.templates import Template, read_assembly
 from evertill.infrastructure import node
 from evertill.infrastructure.errors import SettingsError
 from evertill.infrastructure.settings import ENVIRONMENTS, Settings, read_environment
 
-CONTEXT_VARIABLE: Final = "CDK_CONTEXT_JSON"
+PRODUCTION: Final = "prod"
+# Those that `make test` has too; the others are in .venv-lint.
+TOOLS_OF_OURS: Final = ("cfn-lint", "cdk-nag")
 EXIT_OPEN: Final = 1
 EXIT_FAILED: Final = 2
 
@@ -40,11 +40,14 @@ def main(arguments: Sequence[str]) -> int:
         settings = {name: read_environment(name, rehearsal=True) for name in environments}
         node.provide()
         with tempfile.TemporaryDirectory(prefix="evertill-audit-") as folder:
-            found = audit(settings, Path(folder))
+            found = audit(settings, Path(folder), is_quick=options.is_quick)
         outcome = sort_out(found, {name: accepted(one) for name, one in settings.items()})
-        if len(settings) < len(ENVIRONMENTS):
-            # What one environment does not need, another may.
-            outcome = msgspec.structs.replace(outcome, unneeded=[])
+        ran = TOOLS_OF_OURS if options.is_quick else TOOLS
+        if PRODUCTION in environments:
+            outcome = outcome.without_unneeded_of(set(TOOLS) - set(ran))
+        else:
+            # Production is what acknowledgements are for; it alone says which are needed.
+            outcome = outcome.without_unneeded_of(set(TOOLS))
     except (AuditError, SettingsError) as error:
         print(f"evertill: {error}", file=sys.stderr)  # noqa: T201 - The program's own words.
         return EXIT_FAILED
@@ -59,24 +62,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if outcome.is_clean else EXIT_OPEN
 
 
-def audit(environments: Mapping[str, Settings], folder: Path) -> list[Finding]:
+def audit(environments: Mapping[str, Settings], folder: Path, *, is_quick: bool) -> list[Finding]:
     """Synthesize the environments below `folder` and return what all tools find."""
     found: list[Finding] = []
     templates: list[Template] = []
     for environment, settings in environments.items():
         found += synthesize(environment, settings, folder / environment)
         assembly = read_assembly(folder / environment, environment)
-        found += check_policies(assembly)
+        found += [] if is_quick else check_policies(assembly)
         templates += assembly
-    return [*found, *programs.cfn_lint(templates), *programs.checkov(templates)]
+    found += programs.cfn_lint(templates)
+    return found if is_quick else [*found, *programs.checkov(templates)]
 
 
 def synthesize(environment: str, settings: Settings, out: Path) -> list[Finding]:
     """Write an environment's assembly to `out` and return what cdk-nag finds in its tree."""
     # The CDK's own validation has its test; here it would double the time.
     os.environ.setdefault("CDK_VALIDATION", "false")
-    # With paths in the templates, as the CDK's command line writes them, findings name constructs.
-    os.environ[CONTEXT_VARIABLE] = json.dumps({"aws:cdk:enable-path-metadata": True})
     # jsii starts on import, so a mistake on the command line is told before it.
     from evertill.audit import nag  # noqa: PLC0415 - Starts jsii.
     from evertill.infrastructure.app import build  # noqa: PLC0415 - The same.
@@ -92,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("environments", nargs="*", choices=[[], *ENVIRONMENTS], help="dev, prod")
     parser.add_argument("--details", action="store_true", help="name every open finding")
+    parser.add_argument(
+        "--quick", dest="is_quick", action="store_true", help="run cfn-lint and cdk-nag only"
+    )
     parser.add_argument("--json", dest="is_json", action="store_true", help="print JSON")
     return parser
 

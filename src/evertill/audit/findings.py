@@ -6,6 +6,7 @@ It is separate because every tool speaks another language and the table speaks o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -56,6 +57,11 @@ class Outcome(msgspec.Struct, frozen=True):
     def is_clean(self) -> bool:
         """Whether nothing is open, and nothing is accepted that is not there."""
         return not self.open and not self.unneeded
+
+    def without_unneeded_of(self, tools: AbstractSet[str]) -> Outcome:
+        """Return the outcome without judgement on the acceptances of tools that did not run."""
+        kept = [one for one in self.unneeded if one.tool not in tools]
+        return Outcome(self.open, self.accepted, kept)
 
 
 def sort_out(

@@ -13,6 +13,7 @@ from typing import Final
 import click
 import msgspec
 
+from evertill.commands.admin import admin_url
 from evertill.domain.errors import EvertillError, NotFound, UsageError
 from evertill.domain.money import exponent
 from evertill.domain.rules import MerchantTerms
@@ -50,7 +51,7 @@ def save_command(name: str, terms_file: Path | None, *, inactive: bool, is_json:
         message = f"A merchant's name has 1 to {NAME_LENGTH_MAX} characters."
         raise UsageError(message)
     terms = None if terms_file is None else read_terms(terms_file)
-    url = _admin_url()
+    url = admin_url(os.environ)
     if terms is None:
         terms = provisioning.find_terms(url, name) or MerchantTerms()
     number = directory.save_merchant(url, name, terms, active=not inactive)
@@ -78,7 +79,7 @@ def keys_group() -> None:
 def create_command(merchant: str, scopes: tuple[str, ...], *, is_json: bool) -> None:
     """Create a key for MERCHANT and print it: it is not stored and cannot be shown again."""
     chosen = sorted(set(scopes))
-    api_key = directory.create_key(_admin_url(), merchant, chosen)
+    api_key = directory.create_key(admin_url(os.environ), merchant, chosen)
     told = {"merchant": merchant, "key": api_key, "scopes": chosen}
     click.echo(json.dumps(told) if is_json else api_key)
 
@@ -89,7 +90,7 @@ def create_command(merchant: str, scopes: tuple[str, ...], *, is_json: bool) -> 
 @json_option
 def revoke_command(merchant: str, hint: str, *, is_json: bool) -> None:
     """Revoke the keys of MERCHANT that end in HINT, their last 4 characters or the whole key."""
-    revoked = directory.revoke_key(_admin_url(), merchant, hint[-directory.HINT_LENGTH :])
+    revoked = directory.revoke_key(admin_url(os.environ), merchant, hint[-directory.HINT_LENGTH :])
     if revoked == 0:
         message = f"The merchant {merchant} has no key in use that ends so."
         raise NotFound(message)
@@ -132,12 +133,6 @@ def _check_terms(terms: MerchantTerms) -> None:
     if min(terms.authorization_lifetime_s, terms.payments_per_s_max) < 1:
         message = "authorization_lifetime_s and payments_per_s_max must be at least 1."
         raise UsageError(message)
-
-
-def _admin_url() -> str:
-    return provisioning.read_url(
-        os.environ, provisioning.ADMIN_URL_VARIABLE, provisioning.URL_VARIABLE
-    )
 
 
 commands: list[click.Command] = [merchants_group, keys_group]

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 
 import click
-from psycopg.conninfo import make_conninfo
 
+from evertill.commands.admin import admin_url
 from evertill.quickstart.up import up
 from evertill.service import supervisor
-from evertill.service.cloud import Identity, read_admin_login
 from evertill.service.settings import read_settings
 from evertill.storage import provisioning
 from evertill.storage.migrate import migrate
 
 PORT_HELP = "Port to listen on; else $EVERTILL_PORT, else 8080."
-# Settings of the service that a migration reads without being one (see service/settings.py).
+# A setting of the service that a migration reads without being one (see service/settings.py).
 LOGIN_VARIABLE = "EVERTILL_DATABASE_LOGIN"
-REGION_VARIABLE = "EVERTILL_REGION"
-SECRET_VARIABLE = "EVERTILL_ADMIN_SECRET"  # noqa: S105 - a variable's name
 WORKERS_HELP = "Worker processes; else $EVERTILL_WORKERS, else 2."
 
 
@@ -65,26 +61,14 @@ def migrate_command(*, is_json: bool) -> None:
     EVERTILL_ADMIN_SECRET names the secret with the administrator's login, and with
     EVERTILL_DATABASE_LOGIN=iam the service's login is created too.
     """
-    admin_url = _admin_url(os.environ)
-    admin = provisioning.check_server(admin_url)
-    version = migrate(admin_url)
+    url = admin_url(os.environ)
+    admin = provisioning.check_server(url)
+    version = migrate(url)
     user = provisioning.service_user(os.environ) or admin
     if os.environ.get(LOGIN_VARIABLE) == "iam":
-        provisioning.create_iam_login(admin_url, user)
-    provisioning.allow_service(admin_url, user)
+        provisioning.create_iam_login(url, user)
+    provisioning.allow_service(url, user)
     click.echo(json.dumps({"version": version}) if is_json else f"The schema is at {version}.")
-
-
-def _admin_url(environment: Mapping[str, str]) -> str:
-    """Return the administrator's connection string, its login from a secret where one is named."""
-    url = provisioning.read_url(
-        environment, provisioning.ADMIN_URL_VARIABLE, provisioning.URL_VARIABLE
-    )
-    name = environment.get(SECRET_VARIABLE)
-    if not name:
-        return url
-    login = read_admin_login(name, environment.get(REGION_VARIABLE, ""), Identity(environment))
-    return make_conninfo(url, user=login.username, password=login.password)
 
 
 commands: list[click.Command] = [up_command, serve_command, migrate_command]

@@ -14,8 +14,8 @@ RPO_LAG: Final = "db-rpo-lag"
 REPLICATION_SILENT: Final = "db-replication-silent"
 UNHEALTHY_TARGETS: Final = "alb-unhealthy-targets"
 HEALTHY_TARGETS: Final = "alb-low-healthy-targets"
-TARGET_ERRORS: Final = "alb-target-5xx-rate"
 BALANCER_ERRORS: Final = "alb-own-5xx"
+SERVICE_ERRORS: Final = "service-5xx-rate"
 LATENCY: Final = "alb-latency-p99"
 LOW_TASK_COUNT: Final = "ecs-low-task-count"
 REGION_WRITER: Final = "region-writer"
@@ -23,7 +23,7 @@ REGION_FAILING: Final = "region-failing"
 
 # What a release may be blamed for within minutes. Host and task counts are not: they dip for
 # reasons of their own, and the circuit breaker watches them during a deployment anyway.
-DEPLOYMENT: Final = (TARGET_ERRORS, LATENCY)
+DEPLOYMENT: Final = (SERVICE_ERRORS, LATENCY)
 
 
 def alarm_name(names: Names, what: str) -> str:

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Aurora.AuroraMonito
 The three AuroraGlobalDB metrics exist only in the region that is the secondary at the moment. A
 number can therefore only come from a standby, and needs no gate. That numbers *stop* is what needs
 one: a cut link may show as silence, and in the writer's region silence is normal. So silence rings
-only while the region's own service says that it cannot write.
+only where the region's own service has not been able to write for a while (see `alarms_role`).
 """
 
 from __future__ import annotations

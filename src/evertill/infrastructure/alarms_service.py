@@ -5,9 +5,6 @@ LoadBalancer and, for targets, TargetGroup. Counts of requests and errors exist 
 that had some; HealthyHostCount and UnHealthyHostCount only while targets are registered:
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 
-A standby answers Route 53's checks with 503 by design, some hundred times a minute, and these count
-as its target's errors. So the error rate is multiplied by the region's role.
-
 ECS/ContainerInsights publishes RunningTaskCount in the cluster's region with the dimensions
 ClusterName and ServiceName (AWS/ECS has no such metric), and nothing at all at zero tasks:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-ECS.html
@@ -19,16 +16,16 @@ from typing import Final, NamedTuple
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 
+from evertill.infrastructure import log_metrics
 from evertill.infrastructure.alarm_names import (
     BALANCER_ERRORS,
     HEALTHY_TARGETS,
     LATENCY,
     LOW_TASK_COUNT,
-    TARGET_ERRORS,
+    SERVICE_ERRORS,
     UNHEALTHY_TARGETS,
 )
-from evertill.infrastructure.alarms import Alarms, above, below, math, published
-from evertill.infrastructure.alarms_role import role_metric
+from evertill.infrastructure.alarms import Alarms, above, below, published
 from evertill.infrastructure.edge import Edge
 from evertill.infrastructure.scaling import floor, remaining
 
@@ -45,7 +42,7 @@ class ServiceAlarms(NamedTuple):
 
     healthy_targets: cloudwatch.Alarm
     low_task_count: cloudwatch.Alarm
-    target_errors: cloudwatch.Alarm
+    service_errors: cloudwatch.Alarm
     own_errors: cloudwatch.Alarm
 
 
@@ -56,7 +53,7 @@ def add_service_alarms(alarms: Alarms, edge: Edge) -> ServiceAlarms:
     return ServiceAlarms(
         _healthy_targets(alarms, edge),
         _low_task_count(alarms),
-        _target_errors(alarms, edge),
+        _service_errors(alarms),
         _own_errors(alarms, edge),
     )
 
@@ -69,21 +66,6 @@ def of_balancer(edge: Edge) -> dict[str, str]:
 def of_targets(edge: Edge) -> dict[str, str]:
     """Return the dimensions of what the load balancer says of the service's tasks."""
     return {**of_balancer(edge), "TargetGroup": edge.targets.target_group_full_name}
-
-
-def error_rate(alarms: Alarms, edge: Edge) -> cloudwatch.MathExpression:
-    """Return the percentage of requests that a writer's tasks fail, 0 in a standby.
-
-    It is missing when nothing failed, when nothing was asked, and when no task runs to tell the
-    role. The first two are no trouble; the third is told by the count of healthy targets.
-    """
-    return math(
-        "IF(writer > 0, 100 * errors / requests, 0)",
-        "Failed requests, %",
-        writer=role_metric(alarms.names.suffix),
-        errors=published(BALANCER, "HTTPCode_Target_5XX_Count", "Sum", of_targets(edge)),
-        requests=published(BALANCER, "RequestCount", "Sum", of_targets(edge)),
-    )
 
 
 def _add_unhealthy_targets(alarms: Alarms, edge: Edge) -> None:
@@ -127,10 +109,10 @@ def _low_task_count(alarms: Alarms) -> cloudwatch.Alarm:
     )
 
 
-def _target_errors(alarms: Alarms, edge: Edge) -> cloudwatch.Alarm:
+def _service_errors(alarms: Alarms) -> cloudwatch.Alarm:
     return alarms.ring(
-        TARGET_ERRORS,
-        error_rate(alarms, edge),
+        SERVICE_ERRORS,
+        log_metrics.error_rate(alarms.names.suffix),
         f"More than {ERROR_PERCENT_MAX:g} % of requests fail in the service.",
         above(ERROR_PERCENT_MAX, (2, 3)),
     )

@@ -18,6 +18,9 @@ from evertill.infrastructure.settings import RegionSettings, Settings
 from evertill.infrastructure.stacks import DataStack, GlobalStack, KeysStack, NetworkStack
 
 CDK_JSON: Final = Path(__file__).parents[3] / "cdk.json"
+# The command line sets these by itself, and warns when it finds them in cdk.json. Constructs' paths
+# in the templates are what linters name and what tells them that a template is a CDK's.
+METADATA: Final = {"aws:cdk:enable-path-metadata": True, "aws:cdk:enable-asset-metadata": True}
 
 
 def build(
@@ -36,7 +39,7 @@ def build(
     """
     app = App(
         outdir=None if out is None else str(out),
-        context=json.loads(CDK_JSON.read_text())["context"],
+        context={**json.loads(CDK_JSON.read_text())["context"], **METADATA},
         # No resource that reports which constructs are used: the templates are all ours.
         analytics_reporting=False,
     )

@@ -1,7 +1,8 @@
 """AWS Backup: a daily copy of the database in this region's vault, and another in the other's.
 
 It is separate from `database` because it guards against what replication does not: a mistake is
-replicated in a second. Both regions have the plan, since either may hold the writer.
+replicated in a second. Both regions have the plan, since either may hold the writer. AWS Backup
+takes Aurora clusters only in regions whose settings opt in, which no template can do (runbook).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from constructs import Construct
 
 from evertill.infrastructure.names import Names
 
-# After the clusters' own backup window.
-DAILY: Final = {"hour": "9", "minute": "0"}
+# Clear of the clusters' own backup window and of their maintenance, with hours between.
+DAILY: Final = {"hour": "11", "minute": "0"}
 BEGINS_WITHIN: Final = Duration.hours(1)
 ENDS_WITHIN: Final = Duration.hours(6)
 

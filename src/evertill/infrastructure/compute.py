@@ -100,8 +100,9 @@ class Compute(Construct):
             max_healthy_percent=HEALTHY_PERCENT_MAX,
             health_check_grace_period=Duration.seconds(GRACE_PERIOD_S),
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
-            # By name: the alarms are in the watch stack, which is deployed after this one. An alarm
-            # that is already ringing when a deployment starts is not held against it:
+            # By name: the alarms are in the watch stack, which is deployed later. ECS asks
+            # for them when a release replaces another (aws/copilot-cli#4294), and holds nothing
+            # against a deployment that rings already when it starts:
             # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
             deployment_alarms=ecs.DeploymentAlarmConfig(
                 alarm_names=deployment_alarms(names), behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM

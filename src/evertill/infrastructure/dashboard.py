@@ -11,12 +11,11 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
 from evertill.infrastructure import alarms_database as database
+from evertill.infrastructure import log_metrics
 from evertill.infrastructure.alarms import Alarms, published
-from evertill.infrastructure.alarms_role import role_metric
 from evertill.infrastructure.alarms_service import (
     BALANCER,
     TASKS,
-    error_rate,
     of_balancer,
     of_targets,
 )
@@ -35,7 +34,7 @@ def add_dashboard(scope: Construct, alarms: Alarms, edge: Edge) -> None:
     page = cloudwatch.Dashboard(scope, "Dashboard", dashboard_name=names.named("region"))
     page.add_widgets(
         _graph("Requests", published(BALANCER, "RequestCount", "Sum", balancer)),
-        _graph("Failed requests, %", error_rate(alarms, edge)),
+        _graph("Failed requests, %", log_metrics.error_rate(names.suffix)),
         _graph(
             "Answer, s",
             published(BALANCER, "TargetResponseTime", "p50", targets),
@@ -53,7 +52,7 @@ def add_dashboard(scope: Construct, alarms: Alarms, edge: Edge) -> None:
             published("AWS/ECS", "CPUUtilization", "Average", tasks),
             published("AWS/ECS", "MemoryUtilization", "Average", tasks),
         ),
-        _graph("Writes here (1) or not (0)", role_metric(names.suffix)),
+        _graph("Writes here (1) or not (0)", log_metrics.role(names.suffix)),
     )
     page.add_widgets(
         _graph(

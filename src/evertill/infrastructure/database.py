@@ -31,7 +31,7 @@ from evertill.infrastructure.settings import DatabaseSettings
 
 LOG_EXPORT: Final = "postgresql"
 LOG_DAYS: Final = 90
-MONITORING_INTERVAL: Final = Duration.seconds(60)
+MONITORING_INTERVAL_S: Final = 60
 # Quiet hours of both regions; nothing of ours is scheduled in them.
 BACKUP_WINDOW: Final = "07:00-08:00"
 MAINTENANCE_WINDOW: Final = "sun:08:30-sun:09:30"
@@ -89,8 +89,9 @@ def build_primary(
         credentials=rds.Credentials.from_secret(secret, DATABASE_ADMIN),
         default_database_name=DATABASE_NAME,
     )
-    if peer is not None:
-        _join(cluster, names)
+    # A single region joins too: a cluster that exists cannot be made to join by its template, so a
+    # standby could otherwise never be added (decision 0010).
+    _join(cluster, names)
     return _described(scope, cluster, names)
 
 
@@ -185,7 +186,7 @@ def _build_cluster(
         enable_performance_insights=True,
         performance_insight_retention=retention,
         performance_insight_encryption_key=place.key,
-        monitoring_interval=MONITORING_INTERVAL,
+        monitoring_interval=Duration.seconds(MONITORING_INTERVAL_S),
         # An LTS minor stays what it is: https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/AuroraPostgreSQL.Updates.LTS.html
         auto_minor_version_upgrade=False,
         # One instance after the other, so that an update never takes both.

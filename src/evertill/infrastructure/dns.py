@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from aws_cdk import Aws, CfnOutput, Fn, RemovalPolicy
+from aws_cdk import Aws, CfnOutput, CfnResource, Fn, RemovalPolicy
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -107,22 +107,30 @@ class Front(Construct):
         return zone
 
     def _query_log(self, settings: Settings) -> logs.LogGroup:
+        """Return the log of queries, which stays as long as its zone does."""
         group = logs.LogGroup(
             self,
             "Queries",
             log_group_name=f"/aws/route53/{settings.domain}",
             retention=retention(settings.log.access_log_days),
-            removal_policy=RemovalPolicy.DESTROY,
+            removal_policy=RemovalPolicy.RETAIN,
         )
         # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/query-logs.html
-        group.add_to_resource_policy(
-            iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("route53.amazonaws.com")],
-                actions=["logs:CreateLogStream", "logs:PutLogEvents"],
-                resources=[group.log_group_arn],
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
-            )
+        policy = logs.ResourcePolicy(
+            self,
+            "QueriesPolicy",
+            policy_statements=[
+                iam.PolicyStatement(
+                    principals=[iam.ServicePrincipal("route53.amazonaws.com")],
+                    actions=["logs:CreateLogStream", "logs:PutLogEvents"],
+                    resources=[group.log_group_arn],
+                    conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+                )
+            ],
         )
+        resource = policy.node.default_child
+        if isinstance(resource, CfnResource):
+            resource.apply_removal_policy(RemovalPolicy.RETAIN)
         return group
 
     def _check(self, region: str) -> RegionCheck:

@@ -17,6 +17,14 @@ from evertill.infrastructure.settings import Settings
 # npm calls 3.0.0, an old command line, the latest; this one reads what our CDK writes.
 CDK: Final = "npx --yes aws-cdk@2.1148.1"
 
+# Aurora clusters are backed up only where the region's settings say so, whatever a plan names:
+# https://docs.aws.amazon.com/aws-backup/latest/devguide/assigning-resources-json.html
+OPT_IN_REASON: Final = "Let AWS Backup take Aurora clusters, which no template can say"
+OPT_IN: Final = (
+    "aws backup update-region-settings --region {region} "
+    "--resource-type-opt-in-preference Aurora=true"
+)
+
 
 class Step(msgspec.Struct, frozen=True):
     """One command: the stacks that may be deployed together, and why now."""
@@ -74,5 +82,7 @@ def _in(kind: str, regions: list[str]) -> tuple[str, ...]:
 
 def script(settings: Settings, source: str) -> str:
     """Return the commands, each under a comment that says why; `source` is their CDK context."""
-    lines = [f"# {step.why}.\n{step.command(source)}\n" for step in steps(settings)]
+    opt_ins = "\n".join(OPT_IN.format(region=region.name) for region in settings.regions)
+    lines = [f"# {OPT_IN_REASON}.\n{opt_ins}\n"]
+    lines += [f"# {step.why}.\n{step.command(source)}\n" for step in steps(settings)]
     return "\n".join(lines)

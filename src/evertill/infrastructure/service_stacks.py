@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from evertill.infrastructure import log_metrics
 from evertill.infrastructure.alarms import Alarms
 from evertill.infrastructure.alarms_database import add_replication_alarms, add_server_alarms
 from evertill.infrastructure.alarms_log import add_certificate_alarm, add_log_alarms
 from evertill.infrastructure.alarms_region import add_region_alarm
-from evertill.infrastructure.alarms_role import add_role_alarm, publish_role
+from evertill.infrastructure.alarms_role import add_role_alarm
 from evertill.infrastructure.alarms_service import add_service_alarms
 from evertill.infrastructure.alarms_validation import add_validation_alarms
 from evertill.infrastructure.alerts import Alerts
@@ -54,7 +55,7 @@ class ServiceStack(RegionalStack):
         self.edge.take_tasks(self.compute.service)
         scale(settings, region, self.compute.service, self.edge.targets)
         Migration(self, "Migration", data)
-        publish_role(self.compute, settings.suffix, self.compute.task.log_group)
+        log_metrics.publish(self.compute, settings.suffix, self.compute.task.log_group)
         add_regional_record(self, self.names, self.edge)
         self.validation = self._validation(network)
 

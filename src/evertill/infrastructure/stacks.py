@@ -87,8 +87,7 @@ class GlobalStack(RegionalStack):
         peer = settings.peer(self.place)
         # A single region has a lease too, so that the service knows one way to hold authority.
         build_lease_table(self, self.names, peer, settings.witness_region)
-        if peer is not None:
-            build_global(self, self.names, settings.database)
+        build_global(self, self.names, settings.database)
 
 
 class NetworkStack(RegionalStack):

@@ -20,7 +20,7 @@ PROBE_INTERVAL_S: Final = 1.0
 PROBE_TIMEOUT_S: Final = 2.0
 STALE_AFTER_S: Final = 5.0
 # The region's role is logged this often. In AWS a metric is made of these two sentences (see
-# infrastructure/alarms_role.py), and alarms depend on it.
+# infrastructure/log_metrics.py), and alarms depend on it.
 ROLE_INTERVAL_S: Final = 30.0
 WRITABLE: Final = "This region takes writes."
 READ_ONLY: Final = "This region takes no writes."
