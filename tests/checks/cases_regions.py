@@ -71,6 +71,12 @@ CASES = [
     ),
     Case("zone-loss-tasks", {f"{BALANCER_SUBNETS}.1": GONE}, "Balancer", "in the zone us-east-1a"),
     Case("zone-loss-tasks", {"active/Scaling.Properties.MinCapacity": 1}, "Scaling", "run 1 task"),
+    Case(
+        "zone-loss-database",
+        {"active/Reader": GONE, "active/Writer": GONE},
+        "Database",
+        "has no instance",
+    ),
     Case("zone-loss-database", {"active/Reader": GONE}, "Database", "has one instance"),
     Case(
         "zone-loss-database",
