@@ -108,8 +108,35 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {module.__name__.rpartition(".")[2].replace("_", "-"): module.check for module in _MODULES}
 )
 
+_PAGE: Final = """# Rules over a cloud assembly
+
+`evertill check PATH` reads a `cdk.out`, or any folder of `*.template.json`, and reports what linters
+pass and AWS would break. It works on any app's templates, needs no AWS account, and says nothing of
+what the templates do not tell: a value that is only known after a deployment is never a finding.
+
+`--json` prints `{{"findings": [{{"rule", "resource", "stack", "consequence", "fix"}}]}}`. The exit
+status is 0 without findings, 1 with some, 2 when PATH cannot be used. No rule has been tried against
+an AWS account: each says in its module (`src/evertill/checks/rules/`) which AWS page it rests on.
+
+The templates cannot tell whether a database user exists, whether an image starts, or whether a name
+that belongs to another app is right. A rule may be broken on purpose, in a test environment for
+instance; there is no way to silence one.
+
+The {count} rules:
+
+| Rule | What it holds |
+|---|---|
+{rows}
+"""
+
 
 def sentence(name: str) -> str:
     """Return the sentence of the rule with that name."""
     documented = sys.modules[RULES[name].__module__].__doc__ or ""
     return documented.splitlines()[0]
+
+
+def reference() -> str:
+    """Return docs/reference/rules.md, which a test compares with the rules."""
+    rows = "\n".join(f"| `{name}` | {sentence(name)} |" for name in RULES)
+    return _PAGE.format(count=len(RULES), rows=rows)
