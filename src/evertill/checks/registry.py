@@ -110,13 +110,14 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
 
 _PAGE: Final = """# Rules over a cloud assembly
 
-`evertill check PATH` reads a `cdk.out`, or any folder of `*.template.json`, and reports what linters
-pass and AWS would break. It works on any app's templates, needs no AWS account, and says nothing of
-what the templates do not tell: a value that is only known after a deployment is never a finding.
+`evertill check PATH` reads a `cdk.out`, or any folder of `*.template.json`, and reports what
+linters pass and AWS would break. It works on any app's templates, needs no AWS account, and says
+nothing of what the templates do not tell: a value that is only known after a deployment is never a
+finding.
 
 `--json` prints `{{"findings": [{{"rule", "resource", "stack", "consequence", "fix"}}]}}`. The exit
-status is 0 without findings, 1 with some, 2 when PATH cannot be used. No rule has been tried against
-an AWS account: each says in its module (`src/evertill/checks/rules/`) which AWS page it rests on.
+status is 0 without findings, 1 with some, 2 when PATH cannot be used. No rule has been tried
+against an AWS account; the modules in `src/evertill/checks/rules/` name the AWS pages they rest on.
 
 The templates cannot tell whether a database user exists, whether an image starts, or whether a name
 that belongs to another app is right. A rule may be broken on purpose, in a test environment for
