@@ -137,4 +137,25 @@ CASES = [
         "Failover2",
         "asks for payments.evertill.dev",
     ),
+    Case(
+        "names-are-unique",
+        {
+            "active/Role": resource("AWS::IAM::Role", RoleName="payments-task"),
+            "standby/Role": resource("AWS::IAM::Role", RoleName="payments-task"),
+        },
+        "Role",
+        "active.Role has the name payments-task too",
+    ),
+    Case(
+        "names-are-unique",
+        {"standby/Log.Properties.BucketName": "log"},
+        "Log",
+        "whichever is deployed second fails",
+    ),
+    Case(
+        "names-are-unique",
+        {"active/Topics": resource("AWS::Backup::BackupVault", BackupVaultName="payments")},
+        "Topics",
+        "has the name payments too",
+    ),
 ]
