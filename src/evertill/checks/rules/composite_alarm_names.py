@@ -42,7 +42,7 @@ def _named(model: Model, composite: Resource, name: str) -> Iterator[Report]:
     if named.logical_id not in created_before(model, composite):
         yield Report(
             composite,
-            f"Nothing makes it wait for {named.logical_id}: CloudFormation may create it first, and "
-            "CloudWatch refuses a rule over an alarm that does not exist.",
+            f"Nothing makes it wait for {named.logical_id}: CloudFormation may create it first, "
+            "and CloudWatch refuses a rule over an alarm that does not exist.",
             f"Add DependsOn: {named.logical_id}, or refer to it.",
         )
