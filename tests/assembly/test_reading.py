@@ -73,6 +73,11 @@ def test_the_stacks_of_a_stage_are_read_too(tmp_path: Path) -> None:
          '"properties": {"templateFile": "gone.json"}}}}'), "gone.json cannot be read"),
         ("a.template.json", b"\xff\xfe", "is not JSON"),
         ("a.template.json", "[]", "is no JSON object"),
+        (
+            "a.template.json",
+            '{"Resources": {"X": {"Type": "T", "DependsOn": null}}}',
+            "DependsOn takes",
+        ),
         ("a.template.json", "{}", "has no Resources"),
         ("a.template.json", '{"Resources": []}', "Resources is no JSON object"),
         ("a.template.json", '{"Resources": {"X": {}}}', "the resource X has no Type"),

@@ -61,6 +61,16 @@ CASES = [
     Case(
         "function-timeout",
         {
+            "active/Function.Properties.Timeout": 61,
+            "active/Live": resource("AWS::Lambda::Alias", FunctionName=ref("Function")),
+            "active/FunctionTargets.Properties.Targets": [{"Id": ref("Live")}],
+        },
+        "Function",
+        "gives up after 60 s",
+    ),
+    Case(
+        "function-timeout",
+        {
             "active/Queue": QUEUE,
             "active/Worker": resource("AWS::Lambda::Function", Timeout=40),
             "active/Mapping": resource(
@@ -102,6 +112,16 @@ CASES = [
         {f"{APP}.Environment.2.Value": "log-replica"},
         "Task",
         "LOG_BUCKET names Log in us-east-2",
+    ),
+    Case(
+        "environment-names",
+        {
+            "active/Log.Properties.BucketName": {"Fn::Sub": "log-${AWS::StackId}"},
+            "active/AccessLogs.Properties.BucketName": "access",
+            f"{APP}.Environment.2.Value": "logs",
+        },
+        "Task",
+        "LOG_BUCKET says logs",
     ),
     Case(
         "environment-names",

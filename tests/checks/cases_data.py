@@ -103,7 +103,7 @@ CASES = [
         "Database",
         "destroyed with its stack",
     ),
-    Case("money-data-is-kept", {"active/Key.DeletionPolicy": GONE}, "Key", "unreadable"),
+    Case("money-data-is-kept", {"active/Key.DeletionPolicy": GONE}, "Key", "The key to its data"),
     Case(
         "money-data-is-kept",
         {"active/Log.UpdateReplacePolicy": GONE},

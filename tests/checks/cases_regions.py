@@ -71,6 +71,12 @@ CASES = [
     ),
     Case("zone-loss-tasks", {f"{BALANCER_SUBNETS}.1": GONE}, "Balancer", "in the zone us-east-1a"),
     Case("zone-loss-tasks", {"active/Scaling.Properties.MinCapacity": 1}, "Scaling", "run 1 task"),
+    Case(
+        "zone-loss-database",
+        {"active/Reader": GONE, "active/Writer": GONE},
+        "Database",
+        "has no instance",
+    ),
     Case("zone-loss-database", {"active/Reader": GONE}, "Database", "has one instance"),
     Case(
         "zone-loss-database",
@@ -130,5 +136,26 @@ CASES = [
         {"standby/Certificate.Properties.SubjectAlternativeNames": GONE},
         "Failover2",
         "asks for payments.evertill.dev",
+    ),
+    Case(
+        "names-are-unique",
+        {
+            "active/Role": resource("AWS::IAM::Role", RoleName="payments-task"),
+            "standby/Role": resource("AWS::IAM::Role", RoleName="payments-task"),
+        },
+        "Role",
+        "active.Role has the name payments-task too",
+    ),
+    Case(
+        "names-are-unique",
+        {"standby/Log.Properties.BucketName": "log"},
+        "Log",
+        "whichever is deployed second fails",
+    ),
+    Case(
+        "names-are-unique",
+        {"active/Topics": resource("AWS::Backup::BackupVault", BackupVaultName="payments")},
+        "Topics",
+        "has the name payments too",
     ),
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.support.breaking import GONE, Case
 from tests.support.platform import alarm
 from tests.support.platform_network import att, dimensions, ref
@@ -10,6 +12,18 @@ from tests.support.templates import resource
 CPU = "AWS/RDS/CPUUtilization"
 CHECK = "dns/Check1.Properties.HealthCheckConfig"
 INTERNAL = "active/Balancer.Properties.Scheme"
+ALARMS = ("TasksAlarm", "ErrorsAlarm", "CpuAlarm", "LagAlarm")
+
+
+def composite(rule: str) -> dict[str, Any]:
+    """Return a composite alarm over others by their names."""
+    return resource(
+        "AWS::CloudWatch::CompositeAlarm",
+        AlarmName="failing",
+        AlarmRule=rule,
+        AlarmActions=[ref("Topic")],
+    )
+
 
 CASES = [
     Case("health-check-endpoint", {f"{CHECK}.Port": 8443}, "Check1", "no listener on port 8443"),
@@ -169,5 +183,24 @@ CASES = [
         {"standby/LagAlarm": GONE},
         "LagAlarm",
         "published in a secondary's region only",
+    ),
+    Case(
+        "composite-alarm-names",
+        {
+            **{f"active/{name}.Properties.AlarmName": name.lower() for name in ALARMS},
+            "dns/CheckAlarm.Properties.AlarmName": "check",
+            "active/Failing": composite("ALARM(cpualarm) OR ALARM(diskalarm)"),
+        },
+        "Failing",
+        "No alarm of its region is named diskalarm",
+    ),
+    Case(
+        "composite-alarm-names",
+        {
+            "active/CpuAlarm.Properties.AlarmName": "cpu",
+            "active/Failing": composite('ALARM("cpu")'),
+        },
+        "Failing",
+        "Nothing makes it wait for CpuAlarm",
     ),
 ]

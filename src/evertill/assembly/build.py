@@ -62,6 +62,9 @@ def _resource(
     scope: Scope, logical_id: str, declared: Mapping[str, Any], *, is_certain: bool
 ) -> Resource:
     depends_on = declared.get("DependsOn", [])
+    depends_on = [depends_on] if isinstance(depends_on, str) else depends_on
+    if not isinstance(depends_on, list) or not all(isinstance(item, str) for item in depends_on):
+        raise TemplateMalformed("DependsOn takes a logical id or a list of them.")
     policies = [
         scope.resolve(declared.get(policy)) for policy in ("DeletionPolicy", "UpdateReplacePolicy")
     ]
@@ -73,7 +76,7 @@ def _resource(
         account=scope.stack.account,
         properties=_object(scope.resolve(declared.get("Properties", {}))),
         metadata=declared.get("Metadata", {}),
-        depends_on=tuple([depends_on] if isinstance(depends_on, str) else map(str, depends_on)),
+        depends_on=tuple(depends_on),
         deletion_policy=policies[0] if isinstance(policies[0], str) else None,
         update_replace_policy=policies[1] if isinstance(policies[1], str) else None,
         is_certain=is_certain,

@@ -22,6 +22,7 @@ from evertill.checks.rules import (
     alarm_threshold,
     alarm_topic_key,
     backups_are_taken,
+    composite_alarm_names,
     dead_letters_arrive,
     deletion_protection,
     domain_is_real,
@@ -38,6 +39,7 @@ from evertill.checks.rules import (
     listener_priorities,
     money_data_is_kept,
     name_is_certified,
+    names_are_unique,
     networks_do_not_overlap,
     no_pinned_count,
     replica_has_source,
@@ -68,6 +70,7 @@ _MODULES: Final = (
     alarm_threshold,
     alarm_topic_key,
     backups_are_taken,
+    composite_alarm_names,
     dead_letters_arrive,
     deletion_protection,
     domain_is_real,
@@ -84,6 +87,7 @@ _MODULES: Final = (
     listener_priorities,
     money_data_is_kept,
     name_is_certified,
+    names_are_unique,
     networks_do_not_overlap,
     no_pinned_count,
     replica_has_source,
@@ -108,8 +112,36 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {module.__name__.rpartition(".")[2].replace("_", "-"): module.check for module in _MODULES}
 )
 
+_PAGE: Final = """# Rules over a cloud assembly
+
+`evertill check PATH` reads a `cdk.out`, or any folder of `*.template.json`, and reports what
+linters pass and AWS would break. It works on any app's templates, needs no AWS account, and says
+nothing of what the templates do not tell: a value that is only known after a deployment is never a
+finding.
+
+`--json` prints `{{"findings": [{{"rule", "resource", "stack", "consequence", "fix"}}]}}`. The exit
+status is 0 without findings, 1 with some, 2 when PATH cannot be used. No rule has been tried
+against an AWS account; the modules in `src/evertill/checks/rules/` name the AWS pages they rest on.
+
+The templates cannot tell whether a database user exists, whether an image starts, or whether a name
+that belongs to another app is right. A rule may be broken on purpose, in a test environment for
+instance; there is no way to silence one.
+
+The {count} rules:
+
+| Rule | What it holds |
+|---|---|
+{rows}
+"""
+
 
 def sentence(name: str) -> str:
     """Return the sentence of the rule with that name."""
     documented = sys.modules[RULES[name].__module__].__doc__ or ""
     return documented.splitlines()[0]
+
+
+def reference() -> str:
+    """Return docs/reference/rules.md, which a test compares with the rules."""
+    rows = "\n".join(f"| `{name}` | {sentence(name)} |" for name in RULES)
+    return _PAGE.format(count=len(RULES), rows=rows)

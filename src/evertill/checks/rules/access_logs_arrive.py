@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from evertill.assembly import Model, Resource
 from evertill.assembly.model import as_text, child
 from evertill.checks.findings import Report
-from evertill.checks.rules.replication_is_possible import ENCRYPTION
 from evertill.checks.views.balancers import BALANCER
+from evertill.checks.views.buckets import BUCKET, ENCRYPTION
 
-BUCKET = "AWS::S3::Bucket"
 BUCKET_ATTRIBUTE = "access_logs.s3.bucket"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from evertill.assembly import Model
 from evertill.assembly.model import as_text
 from evertill.checks.findings import Report
-from evertill.checks.views.containers import FUNCTION
+from evertill.checks.views.containers import FUNCTION, names_of
 
 PERMISSION = "AWS::Lambda::Permission"
 # Callers that wait for the answer: their errors go to the caller and to no queue.
@@ -18,7 +18,11 @@ WAITING = {"elasticloadbalancing.amazonaws.com", "apigateway.amazonaws.com"}
 def check(model: Model) -> Iterator[Report]:
     """Look for queues on functions that only callers who wait may invoke."""
     for function in model.resources_of(FUNCTION):
-        permissions = model.referrers(function, PERMISSION)
+        permissions = [
+            permission
+            for known in names_of(model, function)
+            for permission in model.referrers(known, PERMISSION)
+        ]
         callers = {as_text(permission.get("Principal")) for permission in permissions}
         has_queue = function.has("DeadLetterConfig.TargetArn")
         if has_queue and callers and callers <= WAITING:

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from evertill.assembly import Model, Resource
 from evertill.assembly.values import texts_in
 from evertill.checks.findings import Report
-from evertill.checks.views.containers import FUNCTION
+from evertill.checks.views.containers import ALIASES, FUNCTION, names_of
 
-# Other names of the function, whose users are its users.
-ALIASES = ("AWS::Lambda::Alias", "AWS::Lambda::Version")
 # What refers to a function and does not call it.
 ONLOOKERS = {
     "AWS::CloudWatch::Alarm",
@@ -41,10 +39,11 @@ def check(model: Model) -> Iterator[Report]:
 
 
 def _is_called(model: Model, function: Resource) -> bool:
-    callers = model.referrers(function)
-    if any(caller.type not in ONLOOKERS for caller in callers):
-        return True
-    return any(_is_called(model, alias) for alias in callers if alias.type in ALIASES)
+    return any(
+        caller.type not in ONLOOKERS
+        for known in names_of(model, function)
+        for caller in model.referrers(known)
+    )
 
 
 def _is_named(model: Model, function: Resource) -> bool:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from evertill.assembly import Model, Resource
 from evertill.assembly.model import as_text, child
 from evertill.checks.findings import Report
-
-BUCKET = "AWS::S3::Bucket"
+from evertill.checks.views.buckets import BUCKET, takes_logs
 
 
 def check(model: Model) -> Iterator[Report]:
@@ -20,7 +19,7 @@ def check(model: Model) -> Iterator[Report]:
             if destination is not None and as_text(child(rule, "Status")) == "Enabled":
                 fed.add(destination.reference)
     for bucket in model.resources_of(BUCKET):
-        if _is_replica(bucket) and bucket.reference not in fed and not _takes_logs(model, bucket):
+        if _is_replica(bucket) and bucket.reference not in fed and not takes_logs(model, bucket):
             yield Report(
                 bucket,
                 "It is named a replica and no bucket has an enabled rule that replicates to it: it "
@@ -32,11 +31,3 @@ def check(model: Model) -> Iterator[Report]:
 def _is_replica(bucket: Resource) -> bool:
     named = f"{bucket.logical_id} {bucket.name or ''}".lower()
     return "replica" in named
-
-
-def _takes_logs(model: Model, bucket: Resource) -> bool:
-    """Tell whether others write their access logs here: that is what it is for."""
-    return any(
-        model.find(other.get("LoggingConfiguration.DestinationBucketName"), BUCKET) == bucket
-        for other in model.resources_of(BUCKET)
-    )

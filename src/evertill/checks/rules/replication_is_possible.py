@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from evertill.assembly import Model, Resource, Value
 from evertill.assembly.model import arn, as_text, child
 from evertill.checks.findings import Report
+from evertill.checks.views.buckets import BUCKET, ENCRYPTION
 
-BUCKET = "AWS::S3::Bucket"
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-requirements.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-config-for-kms-objects.html
-ENCRYPTION = "BucketEncryption.ServerSideEncryptionConfiguration.0.ServerSideEncryptionByDefault"
 
 
 def check(model: Model) -> Iterator[Report]:

@@ -36,7 +36,13 @@ def check(model: Model) -> Iterator[Report]:
 
 def _spread(cluster: Resource, instances: list[Resource]) -> Iterator[Report]:
     pinned = {instance.text("AvailabilityZone") for instance in instances}
-    if len(instances) == 1:
+    if not instances and cluster.text("EngineMode", "provisioned") == "provisioned":
+        yield Report(
+            cluster,
+            "It has no instance: nothing answers at its endpoints.",
+            "Add a writer, and a reader in another zone.",
+        )
+    elif len(instances) == 1:
         yield Report(
             cluster,
             "It has one instance: when its zone is lost, Aurora creates another one, which takes "

@@ -15,6 +15,7 @@ from evertill.assembly.model import as_number, as_text, child
 SERVICE = "AWS::ECS::Service"
 TASK = "AWS::ECS::TaskDefinition"
 FUNCTION = "AWS::Lambda::Function"
+ALIASES = ("AWS::Lambda::Alias", "AWS::Lambda::Version")
 SCALABLE = "AWS::ApplicationAutoScaling::ScalableTarget"
 
 
@@ -24,6 +25,15 @@ class Attachment(msgspec.Struct, frozen=True):
     container: str | None
     port: float | None
     target_group: Resource | None
+
+
+def names_of(model: Model, function: Resource) -> list[Resource]:
+    """Return a function with its versions and aliases, under which it is invoked as well."""
+    found = [function]
+    for known in found:
+        named = model.referrers(known, *ALIASES)
+        found += [alias for alias in named if alias not in found]
+    return found
 
 
 def task_of(model: Model, service: Resource) -> Resource | None:

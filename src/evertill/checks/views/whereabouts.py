@@ -6,9 +6,10 @@ often that nothing can be said: a name may belong to something outside of the as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from evertill.assembly import Model, Resource, Text, Unknown, Value
+from evertill.assembly import Model, Resource, Text, Value
 from evertill.assembly.model import as_text, child
 
 
@@ -46,8 +47,13 @@ def leads_nowhere(model: Model, value: Value, types: Iterable[str], region: str 
     if not isinstance(value, str) or model.find(value, *wanted) is not None:
         return False
     candidates = [item for item in model.resources_of(*wanted) if item.region == region]
-    return bool(candidates) and all(_is_known(item) for item in candidates)
+    return bool(candidates) and not any(_may_be_named(item, value) for item in candidates)
 
 
-def _is_known(resource: Resource) -> bool:
-    return isinstance(resource.name, str) and not isinstance(resource.name, Unknown)
+def _may_be_named(resource: Resource, name: str) -> bool:
+    """Tell whether a resource could have that name, for all that its template tells."""
+    own = resource.name
+    if isinstance(own, Text):
+        pattern = "".join(re.escape(part) if isinstance(part, str) else ".+" for part in own.parts)
+        return re.search(f"(^|[:/]){pattern}($|[:/])", name) is not None
+    return not isinstance(own, str)
