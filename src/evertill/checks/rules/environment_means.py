@@ -31,7 +31,23 @@ REF_RETURNS = {
     "AWS::RDS::DBCluster": "name",
     "AWS::RDS::DBInstance": "name",
 }
-ENDS = {"_ARN": "ARN", "_URL": "URL", "_NAME": "name", "_BUCKET": "name", "_TABLE": "name"}
+ATTRIBUTE_RETURNS = {
+    "Arn": "ARN",
+    "Endpoint.Address": "host",
+    "ReadEndpoint.Address": "host",
+    "Endpoint.Port": "port",
+    "DNSName": "host",
+}
+ENDS = {
+    "_ARN": "ARN",
+    "_URL": "URL",
+    "_NAME": "name",
+    "_BUCKET": "name",
+    "_TABLE": "name",
+    "_HOST": "host",
+    "_HOSTNAME": "host",
+    "_PORT": "port",
+}
 WRITER, READER = "Endpoint.Address", "ReadEndpoint.Address"
 
 
@@ -45,15 +61,17 @@ def check(model: Model) -> Iterator[Report]:
 
 
 def _kinds(runner: Resource, name: str, value: Reference, target: Resource) -> Iterator[Report]:
+    # A DOMAIN_NAME or a HOST_NAME may well hold a host.
+    is_domain = name.endswith(("DOMAIN_NAME", "HOST_NAME", "DNS_NAME"))
     wanted = next((kind for end, kind in ENDS.items() if name.endswith(end)), None)
+    wanted = "host" if is_domain else wanted
     held = REF_RETURNS.get(target.type) if value.attribute == "Ref" else None
-    if value.attribute == "Arn":
-        held = "ARN"
+    held = ATTRIBUTE_RETURNS.get(value.attribute, held)
     if wanted and held and wanted != held:
         yield Report(
             runner,
             f"{name} holds the {held} of {target.logical_id}, and its reader takes it for "
-            f"{'an ARN' if wanted == 'ARN' else f'a {wanted}'}.",
+            f"{'an ARN' if wanted == 'ARN' else f'a {wanted}'}: nothing is found under it.",
             f"Pass the {wanted}, or rename the variable.",
         )
     if target.type == CLUSTER and value.attribute in {WRITER, READER}:
