@@ -77,7 +77,9 @@ CASES = [
         "There is no zone dummy1a in us-east-1",
     ),
     Case("zone-loss-tasks", {f"{BALANCER_SUBNETS}.1": GONE}, "Balancer", "in the zone us-east-1a"),
-    Case("zone-loss-tasks", {"active/Scaling.Properties.MinCapacity": 1}, "Scaling", "run 1 task"),
+    Case(
+        "zone-loss-tasks", {"active/Scaling.Properties.MinCapacity": 1}, "Scaling", "run one task"
+    ),
     Case(
         "zone-loss-database",
         {"active/Reader": GONE, "active/Writer": GONE},

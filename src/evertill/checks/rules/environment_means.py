@@ -31,6 +31,16 @@ REF_RETURNS = {
     "AWS::RDS::DBCluster": "name",
     "AWS::RDS::DBInstance": "name",
 }
+# Their APIs take an ARN wherever they take a name.
+TAKE_EITHER = {
+    "AWS::DynamoDB::GlobalTable",
+    "AWS::DynamoDB::Table",
+    "AWS::ECS::Cluster",
+    "AWS::ECS::Service",
+    "AWS::ECS::TaskDefinition",
+    "AWS::Lambda::Function",
+    "AWS::SecretsManager::Secret",
+}
 ATTRIBUTE_RETURNS = {
     "Arn": "ARN",
     "Endpoint.Address": "host",
@@ -67,7 +77,8 @@ def _kinds(runner: Resource, name: str, value: Reference, target: Resource) -> I
     wanted = "host" if is_domain else wanted
     held = REF_RETURNS.get(target.type) if value.attribute == "Ref" else None
     held = ATTRIBUTE_RETURNS.get(value.attribute, held)
-    if wanted and held and wanted != held:
+    takes_either = held == "ARN" and wanted == "name" and target.type in TAKE_EITHER
+    if wanted and held and wanted != held and not takes_either:
         yield Report(
             runner,
             f"{name} holds the {held} of {target.logical_id}, and its reader takes it for "

@@ -38,7 +38,7 @@ def _counted(model: Model, service: Resource) -> Iterator[Report]:
     if lowest is not None and lowest < ZONES_MIN and is_replica and serves:
         yield Report(
             target or service,
-            f"It may run {lowest:g} task: when its zone or its machine is lost, nothing answers "
+            f"It may run {'one' if lowest == 1 else 'no'} task: when its zone or its machine is lost, nothing answers "
             "until another has started.",
             "Keep at least two tasks.",
         )
