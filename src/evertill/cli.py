@@ -33,9 +33,9 @@ COMMANDS: Final = {
     "serve": (_RUNNING, "Run the service alone, on a database of yours."),
     "migrate": (_RUNNING, "Bring a database to this release's schema."),
     "merchants": (_MERCHANTS, "Create merchants and change their terms."),
+    "check": ("evertill.commands.check", "Find in templates what AWS would break."),
     "keys": (_MERCHANTS, "Create and revoke API keys."),
     "openapi": ("evertill.commands.papers", "Print the OpenAPI document."),
-    "check": ("evertill.commands.check", "Find in templates what AWS would break."),
     "cost": ("evertill.commands.cost", "Estimate what a deployment costs a month."),
 }
 """Each subcommand's module, which lists its own as `commands`, and its line in the help."""

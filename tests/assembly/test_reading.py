@@ -47,6 +47,23 @@ def test_a_folder_of_templates_without_a_manifest_will_do(tmp_path: Path) -> Non
     assert model.stacks[0].region is None
 
 
+@pytest.mark.parametrize(
+    ("name", "zone", "region"),
+    [
+        ("data-us-east-2", None, "us-east-2"),
+        ("data", "eu-west-1b", "eu-west-1"),
+        ("data", "dummy1a", None),
+        ("us-gov-west-1-data", None, "us-gov-west-1"),
+    ],
+)
+def test_a_lone_template_may_tell_its_region(
+    name: str, zone: str | None, region: str | None, tmp_path: Path
+) -> None:
+    template = {"Resources": {"S": resource("AWS::EC2::Subnet", AvailabilityZone=zone)}}
+    (tmp_path / f"{name}.template.json").write_text(json.dumps(template))
+    assert region == read(tmp_path).stacks[0].region
+
+
 def test_the_stacks_of_a_stage_are_read_too(tmp_path: Path) -> None:
     write_assembly(tmp_path / "assembly-Prod", StackFile(TOPIC, id="ProdApp"))
     stage = {

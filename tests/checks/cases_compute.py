@@ -105,7 +105,7 @@ CASES = [
         "image-is-pinned",
         {f"{APP}.Image": "public.ecr.aws/nginx/nginx:1.27"},
         "Task",
-        "public sample",
+        "not pinned",
     ),
     Case(
         "environment-names",
@@ -171,6 +171,18 @@ CASES = [
         {f"{APP}.Environment.0.Name": "DATABASE_READER_HOST"},
         "Task",
         "DATABASE_READER_HOST holds Endpoint.Address",
+    ),
+    Case(
+        "environment-means",
+        {f"{APP}.Environment.0.Value": ref("Database")},
+        "Task",
+        "DATABASE_HOST holds the name of Database",
+    ),
+    Case(
+        "environment-means",
+        {f"{APP}.Environment.0.Name": "DATABASE_URL"},
+        "Task",
+        "takes it for a URL",
     ),
     Case(
         "way-to-tasks",

@@ -32,6 +32,19 @@ CASES = [
         "No global cluster of the assembly",
     ),
     Case(
+        "standby-cluster-is-global",
+        {
+            f"{STANDBY}.GlobalClusterIdentifier": GONE,
+            f"{STANDBY}.MasterUsername": "admin",
+            f"{DATABASE}.GlobalClusterIdentifier": GONE,
+            "global/Global": GONE,
+            "dns/Failover1": GONE,
+            "dns/Failover2": GONE,
+        },
+        "Database",
+        "answers from an empty ledger",
+    ),
+    Case(
         "global-cluster-members",
         {f"{STANDBY}.MasterUsername": "admin"},
         "Database",

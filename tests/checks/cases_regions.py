@@ -50,6 +50,13 @@ CASES = [
         "Look",
         "fails when us-east-1 is down",
     ),
+    Case(
+        "standby-deploys-alone",
+        {"standby/User": resource("Test::User", Value={"Fn::ImportValue": "shared"})},
+        "User",
+        "exports do not leave their region",
+        outputs={"active": {"O": {"Value": "x", "Export": {"Name": "shared"}}}},
+    ),
     Case("tls-on-443", {"active/Https.Properties.Port": 8443}, "Balancer", "nothing listens there"),
     Case("tls-on-443", {"active/Https.Properties.Protocol": "HTTP"}, "Https", "plain HTTP"),
     Case("tls-on-443", {"active/Https.Properties.Certificates": []}, "Https", "cannot be created"),
@@ -70,7 +77,9 @@ CASES = [
         "There is no zone dummy1a in us-east-1",
     ),
     Case("zone-loss-tasks", {f"{BALANCER_SUBNETS}.1": GONE}, "Balancer", "in the zone us-east-1a"),
-    Case("zone-loss-tasks", {"active/Scaling.Properties.MinCapacity": 1}, "Scaling", "run 1 task"),
+    Case(
+        "zone-loss-tasks", {"active/Scaling.Properties.MinCapacity": 1}, "Scaling", "run one task"
+    ),
     Case(
         "zone-loss-database",
         {"active/Reader": GONE, "active/Writer": GONE},
@@ -121,6 +130,12 @@ CASES = [
         "domain-is-real",
         {"active/Certificate.Properties.DomainName": "payments.example.org"},
         "Certificate",
+        "nobody can own",
+    ),
+    Case(
+        "domain-is-real",
+        {"active/Record.Properties.Name": "payments.example.net."},
+        "Record",
         "nobody can own",
     ),
     Case("failover-pair", {"dns/Failover2": GONE}, "Failover1", "and no other"),

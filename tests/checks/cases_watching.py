@@ -131,6 +131,22 @@ CASES = [
     ),
     Case(
         "alarm-missing-data",
+        {
+            "active/HostsAlarm": alarm(
+                "AWS/ApplicationELB/HealthyHostCount",
+                "LessThan",
+                TreatMissingData="notBreaching",
+                Dimensions=dimensions(
+                    LoadBalancer=att("Balancer", "LoadBalancerFullName"),
+                    TargetGroup=att("Targets", "TargetGroupFullName"),
+                ),
+            )
+        },
+        "HostsAlarm",
+        "silent exactly when everything is gone",
+    ),
+    Case(
+        "alarm-missing-data",
         {"active/ErrorsAlarm.Properties.TreatMissingData": "breaching"},
         "ErrorsAlarm",
         "fires whenever nothing is wrong",
@@ -183,6 +199,18 @@ CASES = [
         {"standby/LagAlarm": GONE},
         "LagAlarm",
         "published in a secondary's region only",
+    ),
+    Case(
+        "alarm-lag-region",
+        {"standby/Database.Properties.GlobalClusterIdentifier": GONE},
+        "LagAlarm",
+        "is no member of a global cluster",
+    ),
+    Case(
+        "health-check-endpoint",
+        {f"{CHECK}.FullyQualifiedDomainName": "west.evertill.dev"},
+        "Check1",
+        "no record of that name",
     ),
     Case(
         "composite-alarm-names",

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from tests.support.breaking import Case
+from tests.support.breaking import GONE, Case
 from tests.support.platform import platform
 from tests.support.templates import resource, write_assembly
 
@@ -48,4 +48,25 @@ def test_a_replicated_secret_is_in_both_regions(tmp_path: Path) -> None:
 
 def test_the_key_of_a_topic_may_go_with_its_stack(tmp_path: Path) -> None:
     edits = {"active/TopicKey": resource("AWS::KMS::Key")}
+    assert [] == check(read(write_assembly(tmp_path, *Case("", edits, "", "").stacks())))
+
+
+def test_an_arn_will_do_where_an_api_takes_both(tmp_path: Path) -> None:
+    edits = {
+        "active/Admin": resource("AWS::SecretsManager::Secret", Name="admin"),
+        "active/Task.Properties.ContainerDefinitions.0.Environment.6": {
+            "Name": "SECRET_NAME",
+            "Value": {"Ref": "Admin"},
+        },
+    }
+    assert [] == check(read(write_assembly(tmp_path, *Case("", edits, "", "").stacks())))
+
+
+def test_a_chat_channel_hears_a_topic(tmp_path: Path) -> None:
+    edits = {
+        "active/Subscription": GONE,
+        "active/Chat": resource(
+            "AWS::Chatbot::SlackChannelConfiguration", SnsTopicArns=[{"Ref": "Topic"}]
+        ),
+    }
     assert [] == check(read(write_assembly(tmp_path, *Case("", edits, "", "").stacks())))

@@ -25,6 +25,7 @@ class Case:
     found: str
     words: str
     dependencies: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    outputs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.rule}: {', '.join(self.edits) or self.dependencies}"
@@ -42,6 +43,7 @@ class Case:
                 region=stack.region,
                 name=stack.name,
                 dependencies=self.dependencies.get(stack.id, ()),
+                sections={"Outputs": self.outputs.get(stack.id, {})},
             )
             for stack in stacks.values()
         ]

@@ -25,10 +25,9 @@ from tests.support.templates import StackFile, resource
 DIGEST = "sha256:" + "a" * 64
 
 
-def compute(region: str) -> Resources:
-    """Return the service and the function."""
-    private = [ref("Privatea"), ref("Privateb")]
-    container = {
+def container(region: str) -> Resources:
+    """Return the container of the service's tasks."""
+    return {
         "Name": "app",
         "Image": f"{'1' * 12}.dkr.ecr.{region}.amazonaws.com/evertill@{DIGEST}",
         "PortMappings": [{"ContainerPort": 8080}],
@@ -42,6 +41,11 @@ def compute(region: str) -> Resources:
             {"Name": "AWS_REGION", "Value": region},
         ],
     }
+
+
+def compute(region: str) -> Resources:
+    """Return the service and the function."""
+    private = [ref("Privatea"), ref("Privateb")]
     service = resource(
         "AWS::ECS::Service",
         ServiceName="payments",
@@ -68,17 +72,22 @@ def compute(region: str) -> Resources:
             "AWS::ECS::TaskDefinition",
             NetworkMode="awsvpc",
             RequiresCompatibilities=["FARGATE"],
-            ContainerDefinitions=[container],
+            ContainerDefinitions=[container(region)],
         ),
         "Service": service,
         "Scaling": resource(
             "AWS::ApplicationAutoScaling::ScalableTarget",
-            ResourceId={
-                "Fn::Join": ["/", ["service", ref("Cluster"), att("Service", "Name")]]
-            },
+            ResourceId={"Fn::Join": ["/", ["service", ref("Cluster"), att("Service", "Name")]]},
             MinCapacity=3,
             MaxCapacity=50,
         ),
+    }
+
+
+def functions() -> Resources:
+    """Return the function, who may call it, and what the tasks may do."""
+    private = [ref("Privatea"), ref("Privateb")]
+    return {
         "Function": resource(
             "AWS::Lambda::Function",
             Timeout=30,
@@ -108,15 +117,21 @@ def compute(region: str) -> Resources:
                 ]
             },
         ),
-    }  # fmt: skip
+    }
 
 
 def data(region: str) -> Resources:
     """Return databases, buckets, keys and backups."""
-    name = "log" if region == ACTIVE else "log-replica"
-    other, other_region = ("log-replica", STANDBY) if region == ACTIVE else ("log", ACTIVE)
+    found = {**databases(region), **buckets(region), **backups(region)}
+    for store in ("Key", "Database", "Log"):
+        found[store] |= {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+    return found
+
+
+def databases(region: str) -> Resources:
+    """Return the cluster, its instances and its key."""
     origin = {"MasterUsername": "admin"} if region == ACTIVE else {}
-    found = {
+    return {
         "Key": resource(
             "AWS::KMS::Key",
             KeyPolicy={
@@ -147,6 +162,14 @@ def data(region: str) -> Resources:
             DBClusterIdentifier=ref("Database"),
             DBInstanceClass="db.r7g.xlarge",
         ),
+    }
+
+
+def buckets(region: str) -> Resources:
+    """Return the log, which is replicated both ways, and the bucket of its access log."""
+    name = "log" if region == ACTIVE else "log-replica"
+    other, other_region = ("log-replica", STANDBY) if region == ACTIVE else ("log", ACTIVE)
+    return {
         "AccessLogs": resource("AWS::S3::Bucket"),
         "Log": resource(
             "AWS::S3::Bucket",
@@ -175,6 +198,13 @@ def data(region: str) -> Resources:
                 ]
             },
         ),
+    }
+
+
+def backups(region: str) -> Resources:
+    """Return the plan, whose copies go to the other region's vault."""
+    other_region = STANDBY if region == ACTIVE else ACTIVE
+    return {
         "Vault": resource("AWS::Backup::BackupVault", BackupVaultName="payments"),
         "Plan": resource(
             "AWS::Backup::BackupPlan",
@@ -195,9 +225,6 @@ def data(region: str) -> Resources:
         ),
         "Selection": resource("AWS::Backup::BackupSelection", BackupPlanId=ref("Plan")),
     }
-    for store in ("Key", "Database", "Log"):
-        found[store] |= {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
-    return found
 
 
 def alarm(metric: str, comparison: str, **properties: Any) -> dict[str, Any]:
@@ -248,7 +275,15 @@ def watch() -> Resources:
 
 def regional(region: str) -> Resources:
     """Return all of one region."""
-    parts = (network(region), groups(), edge(region), compute(region), data(region), watch())
+    parts = (
+        network(region),
+        groups(),
+        edge(region),
+        compute(region),
+        functions(),
+        data(region),
+        watch(),
+    )
     return {name: item for part in parts for name, item in part.items()}
 
 

@@ -28,6 +28,8 @@ SUFFIX: Final = ".template.json"
 NESTED_SUFFIX: Final = ".nested.template.json"
 ASSETS_SUFFIX: Final = ".assets.json"
 ASSET_HASH: Final = re.compile(r"[0-9a-f]{64}")
+REGION: Final = re.compile(r"\b[a-z]{2}(?:-gov|-iso[a-z]?)?-(?:[a-z]+)-\d\b")
+ZONE: Final = re.compile(rf"{REGION.pattern[:-2]}[a-z]")
 ENVIRONMENT: Final = re.compile(r"aws://([^/]+)/([^/]+)")
 SECTIONS: Final = ("Parameters", "Mappings", "Conditions", "Resources", "Outputs")
 
@@ -150,9 +152,23 @@ def _plain_folder(folder: Path) -> Iterator[RawStack]:
         if file.name.endswith(NESTED_SUFFIX):
             continue
         name = file.name.removesuffix(SUFFIX)
-        stack = RawStack(name, name, None, None, parse_template(_json(file), file.name))
+        template = parse_template(_json(file), file.name)
+        stack = RawStack(name, name, _region_of(name, template), None, template)
         yield stack
         yield from _nested(folder, stack)
+
+
+def _region_of(name: str, template: Template) -> str | None:
+    """Return the region that a lone template tells of itself: in its name, or by its zones."""
+    named = REGION.search(name)
+    if named:
+        return named[0]
+    zones = [
+        resource.get("Properties", {}).get("AvailabilityZone")
+        for resource in template.resources.values()
+    ]
+    regions = {zone[:-1] for zone in zones if isinstance(zone, str) and ZONE.fullmatch(zone)}
+    return regions.pop() if len(regions) == 1 else None
 
 
 def _nested(folder: Path, stack: RawStack, depth: int = 0) -> Iterator[RawStack]:

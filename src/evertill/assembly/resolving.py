@@ -18,7 +18,7 @@ from evertill.assembly.functions import PURE, as_piece, concatenated
 from evertill.assembly.limits import INDIRECTIONS_MAX, VALUES_MAX
 from evertill.assembly.pseudo import PREFIX, pseudo_parameter
 from evertill.assembly.reading import RawStack
-from evertill.assembly.values import Piece, Reference, Unknown, Value, unknown
+from evertill.assembly.values import IMPORT, Piece, Reference, Unknown, Value, unknown
 
 NO_VALUE: Final = "AWS::NoValue"
 NESTED_STACK: Final = "AWS::CloudFormation::Stack"
@@ -43,7 +43,7 @@ class World:
 
     def exported(self, region: str | None, name: str) -> Value:
         """Return what a stack of `region` exports as `name`, an Unknown when none does."""
-        return self._exports.get((region, name), Unknown(f"import of {name}"))
+        return self._exports.get((region, name), Unknown(f"{IMPORT}{name}"))
 
     def ssm_parameter(self, region: str | None, name: str) -> Value:
         """Return the value of a parameter that a stack of `region` writes, else an Unknown."""
@@ -267,7 +267,7 @@ class Scope:
         name = self.resolve(argument)
         if isinstance(name, str):
             return self._world.exported(self.stack.region, name)
-        return unknown(f"import of {name}", name)
+        return unknown(f"{IMPORT}{name}", name)
 
     def _find_in_map(self, argument: object) -> Value:
         if not isinstance(argument, list) or len(argument) not in {3, 4}:

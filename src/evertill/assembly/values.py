@@ -14,6 +14,8 @@ from typing import TypeAlias
 import msgspec
 
 REF = "Ref"
+# How the reason of an import that is not known begins.
+IMPORT = "import of "
 
 
 class Reference(msgspec.Struct, frozen=True):
@@ -127,6 +129,21 @@ def texts_in(value: Value) -> Iterator[str | Text]:
                 yield from texts_in(item)
         case _:
             return
+
+
+def imports_in(value: Value) -> set[str]:
+    """Return the names that are imported anywhere in `value` and that no stack in reach exports."""
+    match value:
+        case Unknown(reason=reason) if reason.startswith(IMPORT):
+            return {reason.removeprefix(IMPORT)}
+        case Text(parts=parts):
+            return {name for part in parts for name in imports_in(part)}
+        case list():
+            return {name for item in value for name in imports_in(item)}
+        case dict():
+            return {name for item in value.values() for name in imports_in(item)}
+        case _:
+            return set()
 
 
 def unknown(reason: str, *made_from: Value) -> Unknown:

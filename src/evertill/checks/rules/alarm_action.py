@@ -83,6 +83,9 @@ def _heard(model: Model, alarm: Resource, action: Value) -> Iterator[Report]:
 
 
 def _subscriptions(model: Model, topic: Resource) -> bool:
+    # A chat client subscribes itself.
+    if any(item.type.startswith("AWS::Chatbot::") for item in model.referrers(topic)):
+        return True
     return any(
         model.find(subscription.get("TopicArn"), TOPIC, region=topic.region) == topic
         for subscription in model.resources_of("AWS::SNS::Subscription")

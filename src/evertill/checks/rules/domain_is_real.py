@@ -15,6 +15,7 @@ RESERVED = ("test", "example", "invalid", "localhost", "example.com", "example.n
 PLACES = {
     "AWS::Route53::HostedZone": ("Name",),
     CERTIFICATE: ("DomainName",),
+    "AWS::Route53::RecordSet": ("Name",),
     "AWS::Route53::HealthCheck": ("HealthCheckConfig.FullyQualifiedDomainName",),
 }
 
@@ -23,7 +24,8 @@ def check(model: Model) -> Iterator[Report]:
     """Look for the domains that are reserved for examples; private zones may use any."""
     for kind, paths in PLACES.items():
         for resource in model.resources_of(kind):
-            if resource.has("VPCs"):
+            zone = model.resource(resource.get("HostedZoneId"))
+            if resource.has("VPCs") or (zone is not None and zone.has("VPCs")):
                 continue
             for path in paths:
                 name = as_name(resource.get(path))

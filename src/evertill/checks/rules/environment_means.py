@@ -31,7 +31,33 @@ REF_RETURNS = {
     "AWS::RDS::DBCluster": "name",
     "AWS::RDS::DBInstance": "name",
 }
-ENDS = {"_ARN": "ARN", "_URL": "URL", "_NAME": "name", "_BUCKET": "name", "_TABLE": "name"}
+# Their APIs take an ARN wherever they take a name.
+TAKE_EITHER = {
+    "AWS::DynamoDB::GlobalTable",
+    "AWS::DynamoDB::Table",
+    "AWS::ECS::Cluster",
+    "AWS::ECS::Service",
+    "AWS::ECS::TaskDefinition",
+    "AWS::Lambda::Function",
+    "AWS::SecretsManager::Secret",
+}
+ATTRIBUTE_RETURNS = {
+    "Arn": "ARN",
+    "Endpoint.Address": "host",
+    "ReadEndpoint.Address": "host",
+    "Endpoint.Port": "port",
+    "DNSName": "host",
+}
+ENDS = {
+    "_ARN": "ARN",
+    "_URL": "URL",
+    "_NAME": "name",
+    "_BUCKET": "name",
+    "_TABLE": "name",
+    "_HOST": "host",
+    "_HOSTNAME": "host",
+    "_PORT": "port",
+}
 WRITER, READER = "Endpoint.Address", "ReadEndpoint.Address"
 
 
@@ -45,15 +71,18 @@ def check(model: Model) -> Iterator[Report]:
 
 
 def _kinds(runner: Resource, name: str, value: Reference, target: Resource) -> Iterator[Report]:
+    # A DOMAIN_NAME or a HOST_NAME may well hold a host.
+    is_domain = name.endswith(("DOMAIN_NAME", "HOST_NAME", "DNS_NAME"))
     wanted = next((kind for end, kind in ENDS.items() if name.endswith(end)), None)
+    wanted = "host" if is_domain else wanted
     held = REF_RETURNS.get(target.type) if value.attribute == "Ref" else None
-    if value.attribute == "Arn":
-        held = "ARN"
-    if wanted and held and wanted != held:
+    held = ATTRIBUTE_RETURNS.get(value.attribute, held)
+    takes_either = held == "ARN" and wanted == "name" and target.type in TAKE_EITHER
+    if wanted and held and wanted != held and not takes_either:
         yield Report(
             runner,
             f"{name} holds the {held} of {target.logical_id}, and its reader takes it for "
-            f"{'an ARN' if wanted == 'ARN' else f'a {wanted}'}.",
+            f"{'an ARN' if wanted == 'ARN' else f'a {wanted}'}: nothing is found under it.",
             f"Pass the {wanted}, or rename the variable.",
         )
     if target.type == CLUSTER and value.attribute in {WRITER, READER}:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from evertill.assembly import Model, Resource
 from evertill.checks.findings import Report
-from evertill.checks.views.databases import CLUSTER, GLOBAL_CLUSTER, begins_empty
+from evertill.checks.views.databases import CLUSTER, GLOBAL_CLUSTER, begins_empty, global_of
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-attaching.html
 ALIKE = ("Engine", "StorageEncrypted")
@@ -17,8 +17,8 @@ def check(model: Model) -> Iterator[Report]:
     """Compare the clusters that join the same global cluster."""
     members: defaultdict[str, list[Resource]] = defaultdict(list)
     for cluster in model.resources_of(CLUSTER):
-        if cluster.has("GlobalClusterIdentifier"):
-            joined = cluster.get("GlobalClusterIdentifier")
+        joined = global_of(model, cluster)
+        if joined is not None:
             found = model.find(joined, GLOBAL_CLUSTER)
             members[str(found or joined)].append(cluster)
     for clusters in members.values():

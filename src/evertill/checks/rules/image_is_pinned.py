@@ -14,8 +14,7 @@ DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 # The CDK tags its images with the hash of their source.
 SOURCE_HASH = re.compile(r":[0-9a-f]{64}$")
 SAMPLES = re.compile(
-    r"(amazon/amazon-ecs-sample|ecs-sample-image|aws-containers/|hello-world|hello-app"
-    r"|(^|/)(nginx|httpd|busybox)(:|@|$))"
+    r"amazon/amazon-ecs-sample|ecs-sample-image|ecs-demo-|aws-containers/|hello-world|hello-app"
 )
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from evertill.assembly import Model
+from evertill.assembly import Model, Resource
 from evertill.checks.findings import Report
 from evertill.checks.views.databases import (
     CLUSTER,
     GLOBAL_CLUSTER,
     begins_empty,
     failover_regions,
+    global_of,
     is_aurora,
 )
 from evertill.checks.views.whereabouts import leads_nowhere
+
+# What calls itself a standby is taken at its word.
+PROMISE = re.compile(r"(?i:standby|secondary|replica)|(?<![A-Za-z])(?i:dr)(?![a-z])|DR(?![a-z])")
 
 
 def check(model: Model) -> Iterator[Report]:
     """Look for Aurora clusters that nobody replicates to although something relies on it."""
     clusters = [cluster for cluster in model.resources_of(CLUSTER) if is_aurora(cluster)]
     standby = failover_regions(model, "SECONDARY") - failover_regions(model, "PRIMARY")
-    regions = {cluster.region for cluster in clusters}
+    regions = {cluster.region for cluster in clusters if cluster.region}
     for cluster in clusters:
-        joined = cluster.get("GlobalClusterIdentifier")
+        joined = global_of(model, cluster)
         if joined is None and begins_empty(cluster):
             yield Report(
                 cluster,
@@ -30,10 +35,10 @@ def check(model: Model) -> Iterator[Report]:
                 "created.",
                 "Set GlobalClusterIdentifier, or give it a master user.",
             )
-        elif joined is None and cluster.region in standby and len(regions) > 1:
+        elif joined is None and len(regions) > 1 and _is_standby(cluster, standby):
             yield Report(
                 cluster,
-                "Traffic fails over to its region, and nothing replicates to it: after a failover "
+                "It is where a failover leads, and nothing replicates to it: after a failover "
                 "the service answers from an empty ledger.",
                 "Make it a member of the primary's global cluster, without a master user.",
             )
@@ -43,6 +48,11 @@ def check(model: Model) -> Iterator[Report]:
                 f"No global cluster of the assembly is named {joined}: it cannot join.",
                 "Use the identifier of the AWS::RDS::GlobalCluster.",
             )
+
+
+def _is_standby(cluster: Resource, regions: set[str]) -> bool:
+    names = f"{cluster.stack} {cluster.logical_id} {cluster.name or ''}"
+    return cluster.region in regions or PROMISE.search(names) is not None
 
 
 def _global_region(model: Model) -> str | None:

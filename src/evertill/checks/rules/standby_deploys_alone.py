@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from evertill.assembly import Model, Resource, Stack
-from evertill.assembly.values import texts_in
+from evertill.assembly.values import imports_in, texts_in
 from evertill.checks.findings import Report
 
 # How the CDK carries a value from one region's stack to another's (aws/aws-cdk#27902, #34813).
@@ -28,8 +28,10 @@ def check(model: Model) -> Iterator[Report]:
                 "neither stack can be updated.",
                 "Use a name that both regions know beforehand.",
             )
-        elif resource.type.startswith("Custom::"):
-            yield from _calls(resource)
+        else:
+            yield from _imports(model, resource)
+            if resource.type.startswith("Custom::"):
+                yield from _calls(resource)
 
 
 def _waits(model: Model, stack: Stack) -> Iterator[Report]:
@@ -44,6 +46,24 @@ def _waits(model: Model, stack: Stack) -> Iterator[Report]:
                 f"{stack.id} in {stack.region} depends on {other.id} in {other.region}: cdk deploy "
                 "starts with the region that is down.",
                 "Order the first deployment in a script, not by a dependency.",
+            )
+
+
+def _imports(model: Model, resource: Resource) -> Iterator[Report]:
+    for name in sorted(imports_in(resource.properties)):
+        elsewhere = [
+            stack
+            for stack in model.stacks
+            if stack.region and stack.region != resource.region
+            for output in stack.outputs.values()
+            if output.export == name
+        ]
+        if elsewhere and resource.region:
+            yield Report(
+                resource,
+                f"It imports {name}, which {elsewhere[0].id} exports in {elsewhere[0].region}: "
+                f"exports do not leave their region, and {resource.stack} cannot be deployed.",
+                "Use a name that both regions know beforehand.",
             )
 
 

@@ -36,9 +36,10 @@ def _counted(model: Model, service: Resource) -> Iterator[Report]:
     is_replica = service.text("SchedulingStrategy", "REPLICA") == "REPLICA"
     serves = bool(service.items("LoadBalancers"))
     if lowest is not None and lowest < ZONES_MIN and is_replica and serves:
+        few = "one task" if lowest == 1 else "no task"
         yield Report(
             target or service,
-            f"It may run {lowest:g} task: when its zone or its machine is lost, nothing answers "
-            "until another has started.",
+            f"It may run {few}: when a zone or a machine is lost, nothing answers until another "
+            "task has started.",
             "Keep at least two tasks.",
         )

@@ -5,7 +5,7 @@ It is separate because what a standby is has one answer here and is asked in man
 
 from __future__ import annotations
 
-from evertill.assembly import Model, Resource
+from evertill.assembly import Model, Resource, Value
 from evertill.checks.views.records import RECORD, balancers_behind
 
 CLUSTER = "AWS::RDS::DBCluster"
@@ -34,6 +34,18 @@ def begins_empty(cluster: Resource) -> bool:
 def is_secondary(cluster: Resource) -> bool:
     """Tell whether a cluster joins a global cluster as a follower."""
     return cluster.has("GlobalClusterIdentifier") and begins_empty(cluster)
+
+
+def global_of(model: Model, cluster: Resource) -> Value:
+    """Return the global cluster that a cluster joins or begins, None when it is alone."""
+    joined = cluster.get("GlobalClusterIdentifier")
+    if joined is not None:
+        return joined
+    for whole in model.resources_of(GLOBAL_CLUSTER):
+        source = model.find(whole.get("SourceDBClusterIdentifier"), CLUSTER, region=whole.region)
+        if source is cluster:
+            return whole.reference
+    return None
 
 
 def instances_of(model: Model, cluster: Resource) -> list[Resource]:

@@ -132,11 +132,14 @@ ELSEWHERE: Final = {
     ("AWS/RDS", "AuroraGlobalDBLag"): "AWS/RDS AuroraGlobalDBReplicationLag",
 }
 
-# Nothing is published while no task runs, so that a lower bound is never seen crossed.
+# Nothing is published while no task runs or no target is registered ("Reported if there are
+# registered targets"), so that a lower bound is never seen crossed.
 # docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-ECS.html
+# docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics
 GONE_WHEN_ZERO: Final = {
     ("ECS/ContainerInsights", "RunningTaskCount"),
     ("ECS/ContainerInsights", "TaskCount"),
+    ("AWS/ApplicationELB", "HealthyHostCount"),
 }
 
 # Published only while there is something to count: "Reporting criteria: there is a nonzero value".
@@ -146,8 +149,6 @@ ONLY_WHEN_NONZERO: Final = {
     for name in (
         "HTTPCode_ELB_4XX_Count",
         "HTTPCode_ELB_5XX_Count",
-        "HTTPCode_Target_4XX_Count",
-        "HTTPCode_Target_5XX_Count",
         "RejectedConnectionCount",
         "TargetConnectionErrorCount",
         "LambdaInternalError",
