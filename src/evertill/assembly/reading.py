@@ -47,7 +47,7 @@ class RawStack(msgspec.Struct, frozen=True):
 
     `stack_id` is unique in the assembly; `name` is what CloudFormation calls the stack, and two
     regions may hold one each of the same name. `parent` is the stack that a nested stack stands in
-    and its logical id there.
+    and its logical id there. `file` is the template that it was read from.
     """
 
     stack_id: str
@@ -57,6 +57,7 @@ class RawStack(msgspec.Struct, frozen=True):
     template: Template
     dependencies: tuple[str, ...] = ()
     parent: tuple[str, str] | None = None
+    file: Path | None = None
 
 
 def read_stacks(path: Path) -> tuple[RawStack, ...]:
@@ -140,6 +141,7 @@ def _stack(
         account,
         parse_template(_json(file), file.name, may_be_empty=True),
         tuple(map(str, dependencies)),
+        file=file,
     )
     yield stack
     yield from _nested(folder, stack)
@@ -150,7 +152,8 @@ def _plain_folder(folder: Path) -> Iterator[RawStack]:
         if file.name.endswith(NESTED_SUFFIX):
             continue
         name = file.name.removesuffix(SUFFIX)
-        stack = RawStack(name, name, None, None, parse_template(_json(file), file.name))
+        template = parse_template(_json(file), file.name)
+        stack = RawStack(name, name, None, None, template, file=file)
         yield stack
         yield from _nested(folder, stack)
 
@@ -175,6 +178,7 @@ def _nested(folder: Path, stack: RawStack, depth: int = 0) -> Iterator[RawStack]
             stack.account,
             parse_template(_json(file), file.name),
             parent=(stack.stack_id, logical_id),
+            file=file,
         )
         yield nested
         yield from _nested(folder, nested, depth + 1)
