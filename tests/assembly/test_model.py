@@ -86,8 +86,15 @@ def test_a_resource_knows_its_stack_its_path_and_its_policies(model: Model) -> N
         service.path,
     )
     log, copy = model.resources_of("AWS::S3::Bucket")
+    assert "App/Log" == log.path
     assert ("Retain", None) == (log.deletion_policy, copy.deletion_policy)
     assert "App.Log" == str(log)
+
+
+def test_a_stack_names_resources_by_their_paths_also_those_it_does_not_hold(model: Model) -> None:
+    (stack, _) = model.stacks
+    named = [stack.path(logical_id) for logical_id in ("Service", "Log", "Dropped")]
+    assert ["App/Service/Resource", "App/Log", "App/Dropped"] == named
 
 
 @pytest.mark.parametrize(

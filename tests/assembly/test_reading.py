@@ -64,6 +64,11 @@ def test_a_lone_template_may_tell_its_region(
     assert region == read(tmp_path).stacks[0].region
 
 
+def test_a_stack_names_the_template_it_was_read_from(tmp_path: Path) -> None:
+    (stack,) = read(write_assembly(tmp_path, StackFile(TOPIC))).stacks
+    assert tmp_path.resolve() / "App.template.json" == stack.file
+
+
 def test_the_stacks_of_a_stage_are_read_too(tmp_path: Path) -> None:
     write_assembly(tmp_path / "assembly-Prod", StackFile(TOPIC, id="ProdApp"))
     stage = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.templates import StackFile, write_assembly
 
+from evertill.assembly import Model, read
 from evertill.audit import programs
 from evertill.audit.findings import AuditError
 from evertill.audit.policies import check_policies, policies
-from evertill.audit.templates import Template, read_assembly
 
 needs_lint_tools = pytest.mark.skipif(
     not programs.LINT_ENVIRONMENT.exists(), reason="`make lint-infra` makes .venv-lint"
@@ -20,15 +20,9 @@ needs_lint_tools = pytest.mark.skipif(
 BUCKET = {"Type": "AWS::S3::Bucket", "Metadata": {"aws:cdk:path": "data/Log/Resource"}}
 
 
-def assembly(folder: Path, resources: Mapping[str, Any], **more: object) -> list[Template]:
-    (folder / "data.template.json").write_text(json.dumps({"Resources": resources, **more}))
-    artifact = {
-        "type": "aws:cloudformation:stack",
-        "environment": "aws://unknown-account/us-east-2",
-        "properties": {"templateFile": "data.template.json"},
-    }
-    (folder / "manifest.json").write_text(json.dumps({"artifacts": {"data": artifact}}))
-    return read_assembly(folder, "prod")
+def assembly(folder: Path, resources: dict[str, Any], **sections: object) -> Model:
+    stack = StackFile(resources, id="data", region="us-east-2", account=None, sections=sections)
+    return read(write_assembly(folder, stack))
 
 
 def role(statement: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,12 +34,12 @@ def role(statement: Mapping[str, Any]) -> dict[str, Any]:
 
 def test_cfn_lint_names_the_construct_that_breaks_a_rule(tmp_path: Path) -> None:
     broken = {**BUCKET, "Properties": {"BucketNames": "log"}}
-    (found,) = programs.cfn_lint(assembly(tmp_path, {"Log": broken}))
+    (found,) = programs.cfn_lint({"prod": assembly(tmp_path, {"Log": broken})})
     assert ("prod", "E3002", "data/Log/Resource") == (found.environment, found.rule, found.place)
 
 
 def test_cfn_lint_finds_nothing_in_a_template_that_is_well(tmp_path: Path) -> None:
-    assert [] == list(programs.cfn_lint(assembly(tmp_path, {"Log": BUCKET})))
+    assert [] == list(programs.cfn_lint({"prod": assembly(tmp_path, {"Log": BUCKET})}))
 
 
 def test_a_missing_tool_is_one_sentence() -> None:
@@ -58,14 +52,9 @@ def test_a_tool_that_fails_is_one_sentence_and_not_a_clean_bill() -> None:
         programs.run_tool(["false"])
 
 
-def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AuditError, match="holds no cloud assembly"):
-        read_assembly(tmp_path, "prod")
-
-
 @needs_lint_tools
 def test_checkov_names_the_construct_that_fails_a_check(tmp_path: Path) -> None:
-    found = list(programs.checkov(assembly(tmp_path, {"Log": BUCKET})))
+    found = list(programs.checkov({"prod": assembly(tmp_path, {"Log": BUCKET})}))
     assert ("CKV_AWS_21", "data/Log/Resource") in [(one.rule, one.place) for one in found]
 
 
@@ -73,7 +62,7 @@ def test_checkov_names_the_construct_that_fails_a_check(tmp_path: Path) -> None:
 def test_parliament_and_cloudsplaining_read_the_policies(tmp_path: Path) -> None:
     actions = ["s3:GetObject", "s3:NoSuchAction", "iam:PutRolePolicy"]
     statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-    found = list(check_policies(assembly(tmp_path, {"Role": role(statement)})))
+    found = list(check_policies(assembly(tmp_path, {"Role": role(statement)}), "prod"))
     assert {"data/Role/Resource"} == {one.place for one in found}
     rules = {(one.tool, one.rule) for one in found}
     assert ("parliament", "UNKNOWN_ACTION") in rules
@@ -97,9 +86,22 @@ def test_an_import_is_what_another_stack_exports(tmp_path: Path) -> None:
     assert "arn:aws:s3:::Log" == document["Statement"][0]["Resource"]
 
 
+def test_an_import_is_of_its_own_region(tmp_path: Path) -> None:
+    key = {"Key": {"Type": "AWS::KMS::Key"}}
+    output = {"Value": {"Fn::GetAtt": ["Key", "Arn"]}, "Export": {"Name": "key"}}
+    statement = {"Effect": "Allow", "Action": "kms:*", "Resource": {"Fn::ImportValue": "key"}}
+    both = [
+        StackFile(key, id=f"keys-{region}", region=region, sections={"Outputs": {"Key": output}})
+        for region in ("us-east-1", "us-east-2")
+    ]
+    data = StackFile({"Role": role(statement)}, id="data", region="us-east-2")
+    ((_, document),) = policies(read(write_assembly(tmp_path, *both, data)))
+    assert "arn:aws:kms:us-east-2:111122223333:key/Key" == document["Statement"][0]["Resource"]
+
+
 @pytest.mark.parametrize(
     "resource",
-    [{"Fn::Sub": "${Log}"}, {"Fn::ImportValue": "nobody"}, {"Fn::GetAtt": ["Other", "Arn"]}],
+    [{"Fn::Transform": "Ours"}, {"Fn::ImportValue": "nobody"}, {"Fn::GetAtt": ["Other", "Arn"]}],
     ids=["an unknown function", "an unknown export", "an unknown type"],
 )
 def test_what_cannot_become_an_arn_is_refused_and_not_skipped(

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.support.templates import StackFile, write_assembly
 
 from evertill.cli import evertill, main
 from evertill.cost.estimate import Estimate, NoPrice, estimate
 from evertill.cost.prices import HOURS_PER_MONTH, read_prices
+from evertill.cost.standing import NotTold
 from evertill.infrastructure.settings import ENVIRONMENTS, read_environment
 
 WIDTH_MAX = 80
@@ -24,7 +26,11 @@ TASK = {
 SERVICE = {"Type": "AWS::ECS::Service", "Properties": {"TaskDefinition": {"Ref": "Task"}}}
 SCALING = {
     "Type": "AWS::ApplicationAutoScaling::ScalableTarget",
-    "Properties": {"MinCapacity": 10, "MaxCapacity": 50},
+    "Properties": {
+        "MinCapacity": 10,
+        "MaxCapacity": 50,
+        "ResourceId": {"Fn::Join": ["/", ["service/main", {"Fn::GetAtt": ["Service", "Name"]}]]},
+    },
 }
 BALANCER = {
     "Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",
@@ -32,18 +38,12 @@ BALANCER = {
 }
 
 
-def assembly(folder: Path, resources: Mapping[str, Any], region: str = "us-east-1") -> Path:
-    stack = f"stack-{region}"
-    manifest = folder / "manifest.json"
-    artifacts = json.loads(manifest.read_text())["artifacts"] if manifest.exists() else {}
-    artifacts[stack] = {
-        "type": "aws:cloudformation:stack",
-        "environment": f"aws://unknown-account/{region}",
-        "properties": {"templateFile": f"{stack}.template.json"},
-    }
-    manifest.write_text(json.dumps({"artifacts": artifacts}))
-    (folder / f"{stack}.template.json").write_text(json.dumps({"Resources": resources}))
-    return folder
+def assembly(folder: Path, *stacks: Mapping[str, Any], region: str | None = "us-east-1") -> Path:
+    """Write a stack of resources to `region`, and a second one, if any, to us-east-2."""
+    places = zip(stacks, (region, "us-east-2"), strict=False)
+    return write_assembly(
+        folder, *(StackFile(dict(one), id=f"stack-{place}", region=place) for one, place in places)
+    )
 
 
 def priced(name: str) -> Decimal:
@@ -85,8 +85,8 @@ def test_an_interface_endpoint_costs_in_every_zone_and_a_gateway_endpoint_nothin
 def test_payments_cost_once_for_each_region_that_keeps_them(tmp_path: Path) -> None:
     cluster = {"Type": "AWS::RDS::DBCluster", "Properties": {}}
     home = {"Global": {"Type": "AWS::RDS::GlobalCluster"}, "Alb": BALANCER, "Db": cluster}
-    assembly(tmp_path, {"Alb": BALANCER, "Db": cluster}, "us-east-2")
-    both = {(i.component, i.region) for i in estimated(assembly(tmp_path, home)).items}
+    written = assembly(tmp_path, home, {"Alb": BALANCER, "Db": cluster})
+    both = {(i.component, i.region) for i in estimated(written).items}
     assert {("Aurora I/O", "us-east-1"), ("Aurora I/O", "us-east-2")} <= both
     # Clients call one region only.
     assert ("Transfer to the internet", "us-east-1") in both
@@ -106,9 +106,30 @@ def test_a_type_that_nobody_priced_is_named_and_not_passed_over(tmp_path: Path) 
 
 
 def test_a_region_without_prices_is_refused(tmp_path: Path) -> None:
-    folder = assembly(tmp_path, {"Nat": {"Type": "AWS::EC2::NatGateway"}}, "eu-west-1")
+    folder = assembly(tmp_path, {"Nat": {"Type": "AWS::EC2::NatGateway"}}, region="eu-west-1")
     with pytest.raises(NoPrice, match="knows nothing of eu-west-1"):
         estimated(folder)
+
+
+def test_templates_that_name_no_region_are_refused(tmp_path: Path) -> None:
+    folder = assembly(tmp_path, {"Nat": {"Type": "AWS::EC2::NatGateway"}}, region=None)
+    with pytest.raises(NoPrice, match="name no region for: NAT gateways"):
+        estimated(folder)
+
+
+@pytest.mark.parametrize(
+    ("resources", "sentence"),
+    [
+        ({"Service": SERVICE | {"Properties": {"TaskDefinition": "run:1"}}}, "do not define"),
+        ({"Service": SERVICE, "Task": {"Type": TASK["Type"]}}, "does not tell its Cpu"),
+    ],
+    ids=["a task of somebody else", "a task without a size"],
+)
+def test_a_quantity_that_the_templates_leave_open_is_refused(
+    tmp_path: Path, resources: Mapping[str, Any], sentence: str
+) -> None:
+    with pytest.raises(NotTold, match=sentence):
+        estimated(assembly(tmp_path, resources))
 
 
 def test_every_price_names_its_page() -> None:
@@ -145,4 +166,5 @@ def test_a_folder_without_templates_is_one_sentence(
     assert 1 == main(["cost", "prod", "--assembly", str(tmp_path)])
     said = capsys.readouterr().err
     assert 1 == said.count("\n")
-    assert "holds no cloud assembly; `make synth` writes one." in said
+    assert "holds no stack" in said
+    assert "`make synth` writes an assembly." in said

@@ -55,6 +55,7 @@ def _stack(scope: Scope) -> Stack:
         resources=resources,
         outputs=outputs,
         parent=raw.parent[0] if raw.parent else None,
+        file=raw.file,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -55,9 +56,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
 
     @property
     def path(self) -> str:
-        """Return the construct path that the CDK noted, the logical id without one."""
+        """Return the construct path that the CDK noted, `stack/logical_id` without one."""
         noted = self.metadata.get("aws:cdk:path")
-        return noted if isinstance(noted, str) else self.logical_id
+        return noted if isinstance(noted, str) else f"{self.stack}/{self.logical_id}"
 
     @property
     def name(self) -> Value:
@@ -110,7 +111,10 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A stack. `id` is unique in the assembly; `name` is unique in its region only."""
+    """A stack. `id` is unique in the assembly; `name` is unique in its region only.
+
+    `file` is its template, for other programs to read; None when it never was on a disk.
+    """
 
     id: str
     name: str
@@ -120,6 +124,12 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     resources: dict[str, Resource]
     outputs: dict[str, Output]
     parent: str | None = None
+    file: Path | None = None
+
+    def path(self, logical_id: str) -> str:
+        """Return the path of a resource, of one too that a false condition keeps out."""
+        resource = self.resources.get(logical_id)
+        return resource.path if resource else f"{self.id}/{logical_id}"
 
 
 class Model:

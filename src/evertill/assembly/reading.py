@@ -49,7 +49,7 @@ class RawStack(msgspec.Struct, frozen=True):
 
     `stack_id` is unique in the assembly; `name` is what CloudFormation calls the stack, and two
     regions may hold one each of the same name. `parent` is the stack that a nested stack stands in
-    and its logical id there.
+    and its logical id there. `file` is the template that it was read from.
     """
 
     stack_id: str
@@ -59,6 +59,7 @@ class RawStack(msgspec.Struct, frozen=True):
     template: Template
     dependencies: tuple[str, ...] = ()
     parent: tuple[str, str] | None = None
+    file: Path | None = None
 
 
 def read_stacks(path: Path) -> tuple[RawStack, ...]:
@@ -142,6 +143,7 @@ def _stack(
         account,
         parse_template(_json(file), file.name, may_be_empty=True),
         tuple(map(str, dependencies)),
+        file=file,
     )
     yield stack
     yield from _nested(folder, stack)
@@ -153,7 +155,7 @@ def _plain_folder(folder: Path) -> Iterator[RawStack]:
             continue
         name = file.name.removesuffix(SUFFIX)
         template = parse_template(_json(file), file.name)
-        stack = RawStack(name, name, _region_of(name, template), None, template)
+        stack = RawStack(name, name, _region_of(name, template), None, template, file=file)
         yield stack
         yield from _nested(folder, stack)
 
@@ -191,6 +193,7 @@ def _nested(folder: Path, stack: RawStack, depth: int = 0) -> Iterator[RawStack]
             stack.account,
             parse_template(_json(file), file.name),
             parent=(stack.stack_id, logical_id),
+            file=file,
         )
         yield nested
         yield from _nested(folder, nested, depth + 1)

@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from evertill.assembly import AssemblyUnreadable, Model, TemplateMalformed, read
 from evertill.audit import display, programs
 from evertill.audit.accepted import accepted
 from evertill.audit.findings import TOOLS, AuditError, Finding, sort_out
 from evertill.audit.policies import check_policies
-from evertill.audit.templates import Template, read_assembly
 from evertill.infrastructure import node
 from evertill.infrastructure.errors import SettingsError
 from evertill.infrastructure.settings import ENVIRONMENTS, Settings, read_environment
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         else:
             # Production is what acknowledgements are for; it alone says which are needed.
             outcome = outcome.without_unneeded_of(set(TOOLS))
-    except (AuditError, SettingsError) as error:
+    except (AuditError, SettingsError, AssemblyUnreadable, TemplateMalformed) as error:
         print(f"evertill: {error}", file=sys.stderr)  # noqa: T201 - The program's own words.
         return EXIT_FAILED
     if options.is_json:
@@ -65,14 +65,13 @@ def main(arguments: Sequence[str]) -> int:
 def audit(environments: Mapping[str, Settings], folder: Path, *, is_quick: bool) -> list[Finding]:
     """Synthesize the environments below `folder` and return what all tools find."""
     found: list[Finding] = []
-    templates: list[Template] = []
+    models: dict[str, Model] = {}
     for environment, settings in environments.items():
         found += synthesize(environment, settings, folder / environment)
-        assembly = read_assembly(folder / environment, environment)
-        found += [] if is_quick else check_policies(assembly)
-        templates += assembly
-    found += programs.cfn_lint(templates)
-    return found if is_quick else [*found, *programs.checkov(templates)]
+        models[environment] = read(folder / environment)
+        found += [] if is_quick else check_policies(models[environment], environment)
+    found += programs.cfn_lint(models)
+    return found if is_quick else [*found, *programs.checkov(models)]
 
 
 def synthesize(environment: str, settings: Settings, out: Path) -> list[Finding]:

@@ -1,29 +1,26 @@
 """The IAM policies of the templates, held against parliament and cloudsplaining.
 
-It is separate because these tools read policies and not templates: intrinsic functions become ARNs
-of the right shape first, and what cannot be made an ARN is refused, never skipped.
+It is separate because these tools read policies and not templates: references become ARNs of the
+right shape first, and what cannot be made an ARN is refused, never skipped.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from evertill.assembly import Model, Reference, Resource, Text, Unknown, Value
+from evertill.assembly.model import child
+from evertill.assembly.values import REF
 from evertill.audit.findings import AuditError, Finding
 from evertill.audit.programs import LINT_ENVIRONMENT, run_tool
-from evertill.audit.templates import Template
 
 PROBE: Final = Path(__file__).with_name("policy_probe.py")
 ACCOUNT: Final = "111122223333"
-PSEUDO: Final = {
-    "AWS::Partition": "aws",
-    "AWS::AccountId": ACCOUNT,
-    "AWS::URLSuffix": "amazonaws.com",
-    "AWS::StackName": "stack",
-    "AWS::StackId": f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack/stack/1",
-}
+# What the model does not know of an assembly that names no account.
+PSEUDO: Final = {"AWS::AccountId": ACCOUNT}
 # What a reference to a resource's ARN becomes: {id} is its logical id.
 ARNS: Final = {
     "AWS::Backup::BackupVault": "arn:aws:backup:{region}:{account}:backup-vault:{id}",
@@ -48,98 +45,72 @@ REF_IS_ARN: Final = {
     "AWS::SecretsManager::Secret",
     "AWS::SecretsManager::SecretTargetAttachment",
 }
+# An attachment's ARN is its secret's.
+ARN_AS: Final = {
+    "AWS::SecretsManager::SecretTargetAttachment": "AWS::SecretsManager::Secret",
+}
 ARN_ATTRIBUTES: Final = {"Arn", "TopicArn", "BackupVaultArn", "DBClusterArn", "TableArn"}
 
 
-class Resolver:
-    """Makes plain text of the intrinsic functions in one template's policies."""
-
-    def __init__(self, template: Template, assembly: Sequence[Template]) -> None:
-        """Read references within `template`, and imports from the rest of its assembly."""
-        self.template = template
-        self.assembly = assembly
-        self.types = {name: kind for name, kind, _ in template.resources()}
-
-    def resolve(self, value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out.
-        """Return `value` without intrinsic functions."""
-        if isinstance(value, list):
-            return [self.resolve(item) for item in value]
-        if not isinstance(value, Mapping):
-            return value
-        if len(value) == 1:
-            name, argument = next(iter(value.items()))
-            if name == "Ref" or name.startswith("Fn::"):
-                return self._call(name, argument)
-        return {key: self.resolve(item) for key, item in value.items()}
-
-    def _call(self, name: str, argument: Any) -> Any:  # noqa: ANN401 - as above.
-        match name:
-            case "Ref":
-                return self._ref(argument)
-            case "Fn::GetAtt":
-                return self._attribute(*argument)
-            case "Fn::Join":
-                return argument[0].join(self.resolve(part) for part in argument[1])
-            case "Fn::ImportValue":
-                return self._import(self.resolve(argument))
-            case "Fn::Select":
-                return self.resolve(argument[1])[int(argument[0])]
-            case "Fn::Split":
-                return self.resolve(argument[1]).split(argument[0])
-        message = f"{self.template.stack} uses {name} in a policy, which cannot be resolved."
-        raise AuditError(message)
-
-    def _ref(self, name: str) -> str:
-        if name == "AWS::Region":
-            return self.template.region
-        if name in PSEUDO:
-            return PSEUDO[name]
-        return self._arn(name) if self.types.get(name) in REF_IS_ARN else name
-
-    def _attribute(self, name: str, attribute: str) -> str:
-        return self._arn(name) if attribute in ARN_ATTRIBUTES else f"{name}-{attribute}"
-
-    def _arn(self, name: str) -> str:
-        kind = self.types.get(name, "an unknown resource")
-        if kind == "AWS::SecretsManager::SecretTargetAttachment":
-            kind = "AWS::SecretsManager::Secret"
-        if kind not in ARNS:
-            message = f"The ARN of {self.template.place(name)} ({kind}) has no known shape."
-            raise AuditError(message)
-        return ARNS[kind].format(region=self.template.region, account=ACCOUNT, id=name)
-
-    def _import(self, export: str) -> Any:  # noqa: ANN401 - as above.
-        for template in self.assembly:
-            for output in template.body.get("Outputs", {}).values():
-                if output.get("Export", {}).get("Name") == export:
-                    return Resolver(template, self.assembly).resolve(output["Value"])
-        message = f"{self.template.stack} imports {export}, which no stack exports."
-        raise AuditError(message)
+def policies(model: Model) -> Iterator[tuple[str, Any]]:
+    """Return every identity policy of an assembly: the path of its construct, and the document."""
+    for resource in model.resources:
+        documents: list[Value] = []
+        if resource.type in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
+            documents = [resource.get("PolicyDocument")]
+        elif resource.type in {"AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group"}:
+            documents = [child(one, "PolicyDocument") for one in resource.items("Policies")]
+        for document in documents:
+            yield resource.path, _plain(document, resource, model)
 
 
-def policies(assembly: Sequence[Template]) -> Iterator[tuple[str, Any]]:
-    """Return every identity policy of an assembly: the place of its construct, and the document."""
-    for template in assembly:
-        resolver = Resolver(template, assembly)
-        for logical_id, kind, properties in template.resources():
-            documents = []
-            if kind in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
-                documents = [properties["PolicyDocument"]]
-            elif kind in {"AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::Group"}:
-                documents = [one["PolicyDocument"] for one in properties.get("Policies", [])]
-            for document in documents:
-                yield template.place(logical_id), resolver.resolve(document)
-
-
-def check_policies(assembly: Sequence[Template]) -> Iterator[Finding]:
+def check_policies(model: Model, environment: str) -> Iterator[Finding]:
     """Return what parliament and cloudsplaining find in the policies of one assembly."""
-    found = list(policies(assembly))
+    found = list(policies(model))
     if not found:
         return
-    environment = assembly[0].environment
     answer = run_tool(
         [LINT_ENVIRONMENT / "bin" / "python", "-W", "ignore", PROBE],
         given=json.dumps([document for _, document in found]),
     )
     for number, tool, rule, message in answer:
         yield Finding(environment, tool, rule, found[number][0], message)
+
+
+def _plain(value: Value, policy: Resource, model: Model) -> Any:  # noqa: ANN401 - JSON out.
+    """Return `value` as plain JSON: references become what they will look like once deployed."""
+    match value:
+        case list():
+            return [_plain(item, policy, model) for item in value]
+        case dict():
+            return {key: _plain(item, policy, model) for key, item in value.items()}
+        case Text(parts=parts):
+            return "".join(_plain(part, policy, model) for part in parts)
+        case Reference():
+            return _referred(value, model)
+        case Unknown(reason=reason):
+            if reason in PSEUDO:
+                return PSEUDO[reason]
+            message = f"{policy.path} has a policy that the templates do not tell: {reason}."
+            raise AuditError(message)
+    return value
+
+
+def _referred(reference: Reference, model: Model) -> str:
+    resource = model.resource(reference)
+    if resource is None:
+        message = f"{reference} is not in the templates of every deployment."
+        raise AuditError(message)
+    if reference.attribute in ARN_ATTRIBUTES:
+        return _arn(resource)
+    if reference.attribute != REF:
+        return f"{resource.logical_id}-{reference.attribute}"
+    return _arn(resource) if resource.type in REF_IS_ARN else resource.logical_id
+
+
+def _arn(resource: Resource) -> str:
+    kind = ARN_AS.get(resource.type, resource.type)
+    if kind not in ARNS:
+        message = f"The ARN of {resource.path} ({kind}) has no known shape."
+        raise AuditError(message)
+    return ARNS[kind].format(region=resource.region, account=ACCOUNT, id=resource.logical_id)

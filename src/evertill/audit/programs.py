@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from evertill.assembly import Model, Stack
 from evertill.audit.findings import AuditError, Finding
-from evertill.audit.templates import Template
 
 LINT_ENVIRONMENT: Final = Path(__file__).resolve().parents[3] / ".venv-lint"
 TOOL_TIMEOUT_S: Final = 600
@@ -42,35 +42,44 @@ def run_tool(command: Sequence[str | Path], *, given: str | None = None) -> Any:
         raise AuditError(message) from error
 
 
-def cfn_lint(templates: Sequence[Template]) -> Iterator[Finding]:
-    """Return the errors and warnings of cfn-lint, each template checked for its own region."""
+def cfn_lint(models: Mapping[str, Model]) -> Iterator[Finding]:
+    """Return the errors and warnings of cfn-lint over the assemblies of some environments.
+
+    Each template is checked for its own region.
+    """
     program = Path(sys.executable).with_name("cfn-lint")
-    by_file = {str(template.file): template for template in templates}
-    for region in sorted({template.region for template in templates}):
-        files = [template.file for template in templates if template.region == region]
+    stacks = _stacks_by_file(models)
+    for region in sorted({str(stack.region) for _, stack in stacks.values()}):
+        files = [file for file, (_, stack) in stacks.items() if str(stack.region) == region]
         options = ("--format", "json", "--regions", region)
         for match in run_tool([program, *options, "--", *files]):
-            template = by_file[match["Filename"]]
+            environment, stack = stacks[Path(match["Filename"])]
             path = (match["Location"].get("Path") or [])[:2]
             is_resource = len(path) > 1 and path[0] == "Resources"
-            place = template.place(path[1]) if is_resource else template.stack
-            rule = match["Rule"]["Id"]
-            yield Finding(template.environment, "cfn-lint", rule, place, match["Message"])
+            place = stack.path(path[1]) if is_resource else stack.id
+            yield Finding(environment, "cfn-lint", match["Rule"]["Id"], place, match["Message"])
 
 
-def checkov(templates: Sequence[Template]) -> Iterator[Finding]:
-    """Return the failed checks of checkov, and the templates that it could not read."""
-    by_file = {template.file.resolve(): template for template in templates}
+def checkov(models: Mapping[str, Model]) -> Iterator[Finding]:
+    """Return the failed checks of checkov; raise AuditError if it could not read a template."""
+    stacks = _stacks_by_file(models)
     options = ("--framework", "cloudformation", "--output", "json", "--compact", "--quiet")
     report = run_tool(
-        [LINT_ENVIRONMENT / "bin" / "checkov", *options, "--skip-download", "-f", *by_file]
+        [LINT_ENVIRONMENT / "bin" / "checkov", *options, "--skip-download", "-f", *stacks]
     )
     if report.get("summary", {}).get("parsing_errors"):
         message = "checkov could not read all templates."
         raise AuditError(message)
     for check in report.get("results", {}).get("failed_checks", []):
-        template = by_file[Path(check["file_abs_path"]).resolve()]
-        place = template.place(check["resource"].partition(".")[2])
-        yield Finding(
-            template.environment, "checkov", check["check_id"], place, check["check_name"]
-        )
+        environment, stack = stacks[Path(check["file_abs_path"]).resolve()]
+        place = stack.path(check["resource"].partition(".")[2])
+        yield Finding(environment, "checkov", check["check_id"], place, check["check_name"])
+
+
+def _stacks_by_file(models: Mapping[str, Model]) -> dict[Path, tuple[str, Stack]]:
+    return {
+        stack.file: (environment, stack)
+        for environment, model in models.items()
+        for stack in model.stacks
+        if stack.file is not None
+    }

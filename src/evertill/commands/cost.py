@@ -17,9 +17,10 @@ from typing import Final
 import click
 import msgspec
 
+from evertill.assembly import AssemblyUnreadable
 from evertill.cost.estimate import Estimate, NoPrice, estimate
 from evertill.cost.prices import read_prices
-from evertill.cost.templates import UnreadableAssembly
+from evertill.cost.standing import NotTold
 from evertill.cost.usage import ASSUMPTIONS
 from evertill.domain.errors import EvertillError
 
@@ -73,8 +74,11 @@ def _estimate(environment: str, assembly: Path | None) -> Estimate:
         with tempfile.TemporaryDirectory(prefix="evertill-cost-") as folder:
             _synthesize(environment, Path(folder))
             return estimate(Path(folder), read_prices())
-    except (NoPrice, UnreadableAssembly) as error:
+    except (NoPrice, NotTold) as error:
         raise CannotEstimate(str(error)) from error
+    except AssemblyUnreadable as error:
+        message = f"{error} `make synth` writes an assembly."
+        raise CannotEstimate(message) from error
 
 
 def _synthesize(environment: str, folder: Path) -> None:

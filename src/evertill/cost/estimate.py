@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
+from evertill.assembly import read
 from evertill.cost import standing, usage
 from evertill.cost.prices import PriceTable
 from evertill.cost.standing import Line
-from evertill.cost.templates import read_resources
 
 CENT: Final = Decimal("0.01")
 
@@ -62,17 +62,21 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 def estimate(folder: Path, table: PriceTable) -> Estimate:
-    """Estimate the cloud assembly in `folder`; raise NoPrice for a region or class unknown."""
-    resources = list(read_resources(folder))
+    """Estimate the cloud assembly in `folder`.
+
+    Raises NoPrice for a region or class unknown, NotTold for a quantity that the templates leave
+    open, and what `assembly.read` raises for a folder that it cannot read.
+    """
+    model = read(folder)
     lines: list[Line] = []
     not_priced: set[str] = set()
-    for resource in resources:
-        counted = standing.count(resource)
+    for resource in model.resources:
+        counted = standing.count(resource, model)
         if counted is None:
             not_priced.add(resource.type)
         else:
             lines += counted
-    per_million = list(usage.per_million(resources))
+    per_million = list(usage.per_million(model))
     items = _items(_sums(lines, table), _sums(per_million, table))
     return Estimate(
         items,
@@ -88,6 +92,9 @@ def estimate(folder: Path, table: PriceTable) -> Estimate:
 def _sums(lines: Iterable[Line], table: PriceTable) -> dict[tuple[str, str], Decimal]:
     sums: dict[tuple[str, str], Decimal] = {}
     for line in lines:
+        if line.region is None:
+            message = f"The templates name no region for: {line.component}; prices go by region."
+            raise NoPrice(message)
         if line.region not in table.regions:
             message = f"The price table knows nothing of {line.region}; add its prices."
             raise NoPrice(message)

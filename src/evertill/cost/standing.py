@@ -13,8 +13,9 @@ from typing import Final
 
 import msgspec
 
+from evertill.assembly import Model, Resource
+from evertill.assembly.model import as_number, child
 from evertill.cost.prices import HOURS_PER_MONTH
-from evertill.cost.templates import Resource
 
 CPU_UNITS_PER_VCPU: Final = 1024
 MIB_PER_GIB: Final = 1024
@@ -94,11 +95,15 @@ USAGE_TYPES: Final = frozenset(
 """What costs by use alone; `usage` prices it or the estimate names it as left out."""
 
 
+class NotTold(Exception):
+    """The templates do not tell how much of something there will be."""
+
+
 class Line(msgspec.Struct, frozen=True):
     """One line of an estimate: so many units of one price, in one region."""
 
     component: str
-    region: str
+    region: str | None
     price: str
     quantity: Decimal
 
@@ -107,11 +112,16 @@ Counted = Iterator[tuple[str, str, Decimal]]
 """The component, the price's name and the quantity."""
 
 
-def count(resource: Resource) -> list[Line] | None:
-    """Return a resource's lines, none when it costs nothing standing, None when it is unknown."""
+def count(resource: Resource, model: Model) -> list[Line] | None:
+    """Return a resource's lines, none when it costs nothing standing, None when it is unknown.
+
+    Raises NotTold for a quantity that the templates leave open.
+    """
     counted: Iterable[tuple[str, str, Decimal]]
     if resource.type in _COUNTERS:
         counted = _COUNTERS[resource.type](resource)
+    elif resource.type in _COUNTERS_AMONG_OTHERS:
+        counted = _COUNTERS_AMONG_OTHERS[resource.type](resource, model)
     elif resource.type in _ALWAYS:
         counted = _ALWAYS[resource.type]
     elif resource.type in FREE_TYPES or resource.type in USAGE_TYPES:
@@ -125,82 +135,88 @@ def count(resource: Resource) -> list[Line] | None:
 
 def is_io_optimized(resource: Resource) -> bool:
     """Tell whether a database cluster pays for its instances and storage instead of for I/O."""
-    return resource.properties.get("StorageType") == "aurora-iopt1"
+    return resource.get("StorageType") == "aurora-iopt1"
 
 
 def _hours(number: int | Decimal) -> Decimal:
     return Decimal(number) * HOURS_PER_MONTH
 
 
-def _instance(resource: Resource) -> Counted:
-    size = str(resource.properties["DBInstanceClass"])
+def _told(resource: Resource, path: str, default: int | None = None) -> Decimal:
+    number = resource.number(path, default)
+    if number is None:
+        message = f"{resource} does not tell its {path}, without which there is no estimate."
+        raise NotTold(message)
+    return Decimal(str(number))
+
+
+def _instance(resource: Resource, model: Model) -> Counted:
+    size = str(resource.get("DBInstanceClass"))
     factor = _hours(1)
-    cluster = resource.referred(resource.properties.get("DBClusterIdentifier")) or {}
-    if cluster.get("StorageType") == "aurora-iopt1":
+    cluster = model.resource(resource.get("DBClusterIdentifier"))
+    if cluster is not None and is_io_optimized(cluster):
         factor *= IO_OPTIMIZED_FACTOR
     yield "Aurora instances", f"aurora_{size}_hour", factor
-    mode = resource.properties.get("DatabaseInsightsMode", cluster.get("DatabaseInsightsMode"))
-    if mode == "advanced":
+    either = [one for one in (resource, cluster) if one is not None]
+    modes = [one.get("DatabaseInsightsMode") for one in either if one.has("DatabaseInsightsMode")]
+    if modes[:1] == ["advanced"]:
         vcpus = VCPUS[size.rpartition(".")[2]]
         yield "Database Insights", "database_insights_vcpu_hour", _hours(vcpus)
 
 
-def _service(resource: Resource) -> Counted:
+def _service(resource: Resource, model: Model) -> Counted:
     """Count the tasks that always run: the lower bound of the service's scaling."""
-    task = resource.referred(resource.properties.get("TaskDefinition")) or {}
-    tasks = next(
-        (
-            int(other["Properties"]["MinCapacity"])
-            for other in resource.template["Resources"].values()
-            if other["Type"] == "AWS::ApplicationAutoScaling::ScalableTarget"
-        ),
-        int(resource.properties.get("DesiredCount", 1)),
-    )
-    vcpus = Decimal(str(task["Cpu"])) / CPU_UNITS_PER_VCPU
-    memory_gib = Decimal(str(task["Memory"])) / MIB_PER_GIB
+    task = model.resource(resource.get("TaskDefinition"))
+    if task is None:
+        message = f"{resource} runs a task that these templates do not define."
+        raise NotTold(message)
+    scaling = model.referrers(resource, "AWS::ApplicationAutoScaling::ScalableTarget")
+    tasks = _told(scaling[0], "MinCapacity") if scaling else _told(resource, "DesiredCount", 1)
+    vcpus = _told(task, "Cpu") / CPU_UNITS_PER_VCPU
+    memory_gib = _told(task, "Memory") / MIB_PER_GIB
     yield "Fargate, at its floor", "fargate_arm_vcpu_hour", _hours(tasks * vcpus)
     yield "Fargate, at its floor", "fargate_arm_gib_hour", _hours(tasks * memory_gib)
 
 
 def _endpoint(resource: Resource) -> Counted:
-    if resource.properties.get("VpcEndpointType") == "Interface":
-        zones = len(resource.properties.get("SubnetIds", []))
+    if resource.get("VpcEndpointType") == "Interface":
+        zones = len(resource.items("SubnetIds"))
         yield "Interface endpoints", "interface_endpoint_hour", _hours(zones)
 
 
 def _balancer(resource: Resource) -> Counted:
     yield "Load balancer", "alb_hour", _hours(1)
     # One address in each zone.
-    addresses = len(resource.properties.get("Subnets", []))
+    addresses = len(resource.items("Subnets"))
     yield "Load balancer", "public_ipv4_hour", _hours(addresses)
 
 
 def _firewall(resource: Resource) -> Counted:
     yield "Firewall", "waf_acl_month", Decimal(1)
-    yield "Firewall", "waf_rule_month", Decimal(len(resource.properties.get("Rules", [])))
+    yield "Firewall", "waf_rule_month", Decimal(len(resource.items("Rules")))
 
 
 def _secret(resource: Resource) -> Counted:
-    copies = len(resource.properties.get("ReplicaRegions", []))
+    copies = len(resource.items("ReplicaRegions"))
     yield "Keys and secrets", "secret_month", Decimal(1 + copies)
 
 
 def _alarm(resource: Resource) -> Counted:
-    metrics = resource.properties.get("Metrics", [])
-    number = sum("MetricStat" in metric for metric in metrics) or 1
-    periods = [metric.get("MetricStat", {}).get("Period", HIGH_RESOLUTION_S) for metric in metrics]
-    shortest = min([resource.properties.get("Period", HIGH_RESOLUTION_S), *periods])
-    kind = "alarm_high_resolution_month" if shortest < HIGH_RESOLUTION_S else "alarm_month"
-    yield "Alarms and dashboards", kind, Decimal(number)
+    stats = [child(metric, "MetricStat") for metric in resource.items("Metrics")]
+    periods = [as_number(child(stat, "Period"), HIGH_RESOLUTION_S) for stat in stats]
+    periods.append(resource.number("Period", HIGH_RESOLUTION_S))
+    is_fast = any(period is not None and period < HIGH_RESOLUTION_S for period in periods)
+    kind = "alarm_high_resolution_month" if is_fast else "alarm_month"
+    metrics = sum(stat is not None for stat in stats)
+    yield "Alarms and dashboards", kind, Decimal(metrics or 1)
 
 
 def _health_check(resource: Resource) -> Counted:
-    config = resource.properties.get("HealthCheckConfig", {})
     features = [
-        str(config.get("Type", "")).startswith("HTTPS"),
-        config.get("RequestInterval") == FAST_CHECK_S,
-        bool(config.get("MeasureLatency")),
-        "SearchString" in config,
+        str(resource.get("HealthCheckConfig.Type")).startswith("HTTPS"),
+        resource.number("HealthCheckConfig.RequestInterval") == FAST_CHECK_S,
+        bool(resource.flag("HealthCheckConfig.MeasureLatency")),
+        resource.has("HealthCheckConfig.SearchString"),
     ]
     yield "DNS", "health_check_month", Decimal(1)
     yield "DNS", "health_check_feature_month", Decimal(sum(features))
@@ -221,10 +237,14 @@ _ALWAYS: Final = {
 _COUNTERS: Final[Mapping[str, Callable[[Resource], Counted]]] = {
     "AWS::CloudWatch::Alarm": _alarm,
     "AWS::EC2::VPCEndpoint": _endpoint,
-    "AWS::ECS::Service": _service,
     "AWS::ElasticLoadBalancingV2::LoadBalancer": _balancer,
-    "AWS::RDS::DBInstance": _instance,
     "AWS::Route53::HealthCheck": _health_check,
     "AWS::SecretsManager::Secret": _secret,
     "AWS::WAFv2::WebACL": _firewall,
 }
+
+_COUNTERS_AMONG_OTHERS: Final[Mapping[str, Callable[[Resource, Model], Counted]]] = {
+    "AWS::ECS::Service": _service,
+    "AWS::RDS::DBInstance": _instance,
+}
+"""Whose quantities stand in other resources too."""

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
+from evertill.assembly import Model, Resource
 from evertill.cost.standing import Line, is_io_optimized
-from evertill.cost.templates import Resource
 
 MILLION: Final = Decimal(1_000_000)
 
@@ -40,40 +40,37 @@ ASSUMPTIONS: Final = {
 }
 
 
-def per_million(everything: Sequence[Resource]) -> Iterator[Line]:
+def per_million(model: Model) -> Iterator[Line]:
     """Return what a million payments cost in the parts that the templates have."""
-    clusters = [one for one in everything if one.type == "AWS::RDS::DBCluster"]
-    balancers = [one for one in everything if one.type.endswith("V2::LoadBalancer")]
-    buckets = [
-        one
-        for one in everything
-        if one.type == "AWS::S3::Bucket" and one.properties.get("ObjectLockEnabled")
-    ]
+    clusters = model.resources_of("AWS::RDS::DBCluster")
+    balancers = model.resources_of("AWS::ElasticLoadBalancingV2::LoadBalancer")
+    everywhere = model.resources_of("AWS::S3::Bucket")
+    buckets = [bucket for bucket in everywhere if bucket.flag("ObjectLockEnabled")]
     if not balancers or not clusters:
         return
     # Payments come to one region, the one that the first cluster's template was written for.
-    yield from _front(everything, _home(everything, balancers))
-    yield from _database(clusters, _home(everything, clusters))
-    yield from _journal(buckets, _home(everything, buckets)) if buckets else ()
+    yield from _front(model, _home(model, balancers))
+    yield from _database(clusters, _home(model, clusters))
+    yield from _journal(buckets, _home(model, buckets)) if buckets else ()
 
 
-def _home(everything: Sequence[Resource], several: Sequence[Resource]) -> str:
+def _home(model: Model, several: Sequence[Resource]) -> str | None:
     """Return the region that takes the payments: where the global database is managed."""
-    managed = [one.region for one in everything if one.type == "AWS::RDS::GlobalCluster"]
-    return managed[0] if managed else several[0].region
+    managed = model.resources_of("AWS::RDS::GlobalCluster")
+    return (managed or several)[0].region
 
 
-def _front(everything: Sequence[Resource], home: str) -> Iterator[Line]:
+def _front(model: Model, home: str | None) -> Iterator[Line]:
     wire_gib = _gib("wire_kib")
     # At 1 GB an hour bytes are the dearest of an LCU's four measures for kept-alive connections.
     yield Line("Load balancer", home, "alb_lcu_hour", wire_gib)
     yield Line("Transfer to the internet", home, "transfer_internet_gib", _gib("answer_kib"))
     yield Line("Service logs", home, "log_ingestion_gib", _gib("log_kib"))
-    if any(one.type == "AWS::WAFv2::WebACL" for one in everything):
+    if model.resources_of("AWS::WAFv2::WebACL"):
         yield Line("Firewall", home, "waf_requests_million", Decimal(1))
 
 
-def _database(clusters: Sequence[Resource], home: str) -> Iterator[Line]:
+def _database(clusters: Sequence[Resource], home: str | None) -> Iterator[Line]:
     for cluster in clusters:
         optimized = is_io_optimized(cluster)
         kind = "aurora_storage_io_optimized_gib_month" if optimized else "aurora_storage_gib_month"
@@ -88,7 +85,7 @@ def _database(clusters: Sequence[Resource], home: str) -> Iterator[Line]:
             yield Line("Aurora I/O", home, "aurora_io_million", ios)
 
 
-def _journal(buckets: Sequence[Resource], home: str) -> Iterator[Line]:
+def _journal(buckets: Sequence[Resource], home: str | None) -> Iterator[Line]:
     puts = MILLION / ASSUMPTIONS["journal_payments"].value / 1000
     for bucket in buckets:
         yield Line("Transaction log", bucket.region, "s3_put_thousand", puts)
