@@ -38,13 +38,13 @@ CONNECTED = """
 class Supervised:
     """A service whose workers are started again by the real supervisor."""
 
-    def __init__(self, database: Database, folder: Path, workers: int) -> None:
+    def __init__(self, database: Database, folder: Path, workers: int, **given: str) -> None:
         """Prepare to serve payments of `database`; the log goes to `folder`."""
         self.log = folder / "service.log"
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         host, port = listener.getsockname()
         self.url = f"http://{host}:{port}"
-        settings = Settings(database_url=database.service_url, port=port, workers=workers)
+        settings = Settings(database_url=database.service_url, port=port, workers=workers, **given)
         self._output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._supervisor = Supervisor(settings, listener, self._output)
         self._stopping = threading.Event()

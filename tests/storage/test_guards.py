@@ -165,7 +165,8 @@ def test_the_service_may_call_only_the_functions_that_it_needs(
             AND has_function_privilege(oid, 'EXECUTE') ORDER BY proname"""
     ).fetchall()
     reading, writing = ["lock_expired", "lock_payment"], ["record_moves", "record_payments"]
-    expected = ["fold_balances", *reading, *writing, "settle_captures"]
+    expected = ["claim_outbox", "fold_balances", *reading, *writing]
+    expected += ["settle_captures", "settle_outbox"]
     assert expected == [name for (name,) in callable_ones]
 
 

@@ -25,7 +25,8 @@ from evertill.service.bodies import check_media_type
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
-from evertill.service.jobs import run_expiry, run_folding, run_settlement
+from evertill.service.jobs import run_expiry, run_folding, run_measuring, run_settlement
+from evertill.service.journaling import relays
 from evertill.service.models import Health, Readiness
 from evertill.service.moves import Moves
 from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
@@ -52,6 +53,7 @@ class App:
 
     def __init__(self, settings: Settings, stream: logs.LogStream) -> None:
         """Put the parts together; nothing is started, and the database is not needed yet."""
+        self._settings = settings
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         self._pool = pool(settings.database_url)
@@ -82,6 +84,8 @@ class App:
             run_expiry(self._pool),
             run_folding(self._pool),
             run_settlement(self._pool),
+            run_measuring(self._pool),
+            *relays(self._settings),
             self.server.sweep(),
             self._stream.run(),
             self._gauge(),

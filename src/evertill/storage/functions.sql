@@ -271,3 +271,73 @@ BEGIN
     RETURN coalesce(settled, 0);
 END
 $$;
+
+-- Begin or go on with a term: the right to hand the outbox to one receiver, for as long as `lease`
+-- or until the caller's connection ends. Answers nothing while another holds it, and never waits.
+-- A holder has a session lock beside its lease, so that its death is noticed at once; the lease ends
+-- the term of one that is frozen or cut off. Answers the database's time, where the log stands, and
+-- the oldest batches that the receiver has not taken, up to `most` events or a little more.
+CREATE OR REPLACE FUNCTION claim_outbox(
+    of_receiver smallint, of_term uuid, lease interval, most integer
+) RETURNS TABLE (claimed_at timestamptz, head_region text, head_chain uuid, head_sequence integer,
+    head_hash text, batch_ids bigint[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    held relay_terms;
+    lock_class integer := 'relay_terms'::regclass::integer;
+BEGIN
+    SELECT * INTO held FROM relay_terms WHERE receiver = of_receiver FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    claimed_at := clock_timestamp();
+    IF held.term_id IS DISTINCT FROM of_term THEN
+        IF held.lease_until > claimed_at THEN
+            IF NOT pg_try_advisory_lock(lock_class, hashtext(held.term_id::text)) THEN
+                RETURN;
+            END IF;
+            PERFORM pg_advisory_unlock(lock_class, hashtext(held.term_id::text));
+        END IF;
+        PERFORM pg_advisory_lock(lock_class, hashtext(of_term::text));
+    END IF;
+    -- Renewed at half of its time, so that an idle relay writes next to nothing.
+    IF held.term_id IS DISTINCT FROM of_term OR held.lease_until < claimed_at + lease / 2 THEN
+        UPDATE relay_terms SET term_id = of_term, lease_until = claimed_at + lease
+        WHERE receiver = of_receiver;
+    END IF;
+    -- The receiver is part of the text, so that its own partial index is found.
+    EXECUTE format('SELECT array_agg(batch_id ORDER BY batch_id) FROM (
+            SELECT batch_id, sum(size) OVER (ORDER BY batch_id) - size AS before
+            FROM (SELECT batch_id, cardinality(event_ids) AS size FROM outbox
+                WHERE pending & %s <> 0 ORDER BY batch_id LIMIT 1000) AS oldest
+        ) AS summed WHERE before < $1', of_receiver)
+    INTO batch_ids USING most;
+    head_region := held.region;
+    head_chain := held.chain_id;
+    head_sequence := held.sequence;
+    head_hash := held.last_hash;
+    RETURN NEXT;
+END
+$$;
+
+-- Note that a receiver has taken batches. False, and nothing done, when the term is another's by now.
+-- A row goes when every receiver that is `served` at all has taken it.
+CREATE OR REPLACE FUNCTION settle_outbox(
+    of_receiver smallint, of_term uuid, served smallint, taken bigint[],
+    of_region text, of_sequence integer, of_hash text
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    UPDATE relay_terms SET region = of_region, chain_id = of_term, sequence = of_sequence,
+        last_hash = of_hash
+    WHERE receiver = of_receiver AND term_id = of_term;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    DELETE FROM outbox
+    WHERE batch_id = ANY (taken) AND pending & served & ~of_receiver = 0;
+    -- Another receiver may note the same batch now: whoever is second finds no bit left.
+    UPDATE outbox SET pending = pending & ~of_receiver WHERE batch_id = ANY (taken);
+    DELETE FROM outbox WHERE batch_id = ANY (taken) AND pending & served = 0;
+    RETURN true;
+END
+$$;

@@ -130,6 +130,34 @@ ORDER BY currency;
 -- Fold posted batches into stored balances; answer how many.
 SELECT fold_balances(%(most)s);
 
+-- name: claim_outbox
+-- Hold the outbox for a receiver; answer the time, the log's head and the oldest batches, or nothing.
+SELECT claimed_at, head_region, head_chain, head_sequence, head_hash, batch_ids
+FROM claim_outbox(%(receiver)s::smallint, %(term)s::uuid, %(lease)s::interval, %(most)s::integer);
+
+-- name: read_outbox
+-- The events of claimed batches, in the order in which they were taken.
+SELECT e.merchant_id, e.event_id, e.payment_id, e.type, e.created_at, e.answer
+FROM outbox AS o
+CROSS JOIN LATERAL unnest(o.merchant_ids, o.event_ids) WITH ORDINALITY
+    AS named (merchant_id, event_id, position)
+JOIN events AS e ON e.merchant_id = named.merchant_id AND e.transaction_id = o.transaction_id
+    AND e.event_id = named.event_id
+WHERE o.batch_id = ANY (%(batch_ids)s::bigint[])
+ORDER BY o.batch_id, named.position;
+
+-- name: settle_outbox
+-- Note that a receiver has taken batches; answer whether the term was still the caller's.
+SELECT settle_outbox(%(receiver)s::smallint, %(term)s::uuid, %(served)s::smallint,
+    %(batch_ids)s::bigint[], %(region)s::text, %(sequence)s::integer, %(hash)s::text);
+
+-- name: measure_outbox
+-- How many batches wait for the log, roughly, and for how many seconds the oldest has.
+SELECT coalesce((SELECT max(batch_id) FROM outbox WHERE pending & 1 <> 0) - oldest + 1, 0),
+    coalesce(extract(epoch FROM clock_timestamp()
+        - (SELECT created_at FROM outbox WHERE batch_id = oldest)), 0)::float8
+FROM (SELECT min(batch_id) AS oldest FROM outbox WHERE pending & 1 <> 0) AS first;
+
 -- name: find_principal
 -- The merchant and the scopes behind an API key's digest.
 SELECT m.merchant_id, m.active, m.terms::text, k.scopes

@@ -200,16 +200,38 @@ CREATE TABLE refunds (
     PRIMARY KEY (merchant_id, payment_id, refund_id)
 );
 
--- The outbox: one row per committed batch names the events that are still to be delivered.
+-- The outbox: one row per committed batch names the events that are still to be delivered. A row's
+-- number is drawn while the batch holds its payments' locks, and a payment's next event can only come
+-- once that commit is visible: so the order of numbers is every payment's own order, and whoever can
+-- see a row can see every earlier one of the same payments. `pending` has a bit for each receiver that
+-- has not taken it yet: 1 is the transaction log. See docs/decisions/0030-transaction-log.md.
 CREATE TABLE outbox (
     batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The events' own: together with merchant and event it is their key.
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    pending smallint NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL,
     merchant_ids bigint[] NOT NULL,
     event_ids uuid[] NOT NULL
 );
+-- A receiver that is behind must not make the others read past what it has not taken.
+CREATE INDEX outbox_for_log ON outbox (batch_id) WHERE pending & 1 <> 0;
 -- Ids do not compress; trying to costs time on every commit.
 ALTER TABLE outbox ALTER COLUMN merchant_ids SET STORAGE EXTERNAL;
 ALTER TABLE outbox ALTER COLUMN event_ids SET STORAGE EXTERNAL;
+
+-- Who hands the outbox to a receiver at the moment, and until when nobody else may. For the log also
+-- where it stands: the last object that was acknowledged.
+CREATE TABLE relay_terms (
+    receiver smallint PRIMARY KEY,
+    term_id uuid,
+    lease_until timestamptz NOT NULL DEFAULT '-infinity',
+    region text,
+    chain_id uuid,
+    sequence integer,
+    last_hash text
+);
+INSERT INTO relay_terms (receiver) VALUES (1);
 
 -- Up to when captures have been settled: moved from pending to available.
 CREATE TABLE settlement_progress (
