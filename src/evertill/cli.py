@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "migrate": (_RUNNING, "Bring a database to this release's schema."),
     "merchants": (_MERCHANTS, "Create merchants and change their terms."),
     "keys": (_MERCHANTS, "Create and revoke API keys."),
+    "journal": ("evertill.commands.journal", "Verify or export the transaction log."),
     "openapi": ("evertill.commands.papers", "Print the OpenAPI document."),
 }
 """Each subcommand's module, which lists its own as `commands`, and its line in the help."""
