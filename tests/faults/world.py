@@ -75,9 +75,9 @@ class Supervised:
         except httpx.TransportError:
             return False
 
-    def kill_one(self) -> None:
-        """Kill a worker and wait until another has taken its place."""
-        victim = self.pids[0]
+    def kill_one(self, place: int = 0) -> None:
+        """Kill the worker in a place and wait until another has taken it."""
+        victim = self.pids[place]
         os.kill(victim, signal.SIGKILL)
         count = len(self.pids)
         wait_until(lambda: victim not in self.pids and len(self.pids) == count, START_TIMEOUT_S)
