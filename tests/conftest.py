@@ -76,7 +76,7 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
     with ExitStack() as stack:
 
         def start(
-            database: Database, workers: int = 1, until: str = "/ready", **settings: str
+            database: Database, workers: int = 1, until: str = "/ready", **settings: Any
         ) -> Service:
             folder = tmp_path_factory.mktemp("service")
             return stack.enter_context(

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -38,7 +39,7 @@ CONNECTED = """
 class Supervised:
     """A service whose workers are started again by the real supervisor."""
 
-    def __init__(self, database: Database, folder: Path, workers: int, **given: str) -> None:
+    def __init__(self, database: Database, folder: Path, workers: int, **given: Any) -> None:
         """Prepare to serve payments of `database`; the log goes to `folder`."""
         self.log = folder / "service.log"
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)

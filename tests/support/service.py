@@ -62,7 +62,7 @@ def create_merchant(
 class Service:
     """N worker processes on one listening socket, logging to one file."""
 
-    def __init__(self, database: Database, folder: Path, workers: int = 1, **settings: str) -> None:
+    def __init__(self, database: Database, folder: Path, workers: int = 1, **settings: Any) -> None:
         """Prepare to serve payments of `database`; logs and metrics go to `folder`."""
         self.database = database
         self.log = folder / "service.log"
@@ -154,7 +154,7 @@ def running_service(
     workers: int = 1,
     *,
     until: str = "/ready",
-    **settings: str,
+    **settings: Any,
 ) -> Iterator[Service]:
     """Run the service; afterwards it must drain, exit with 0 and have logged no error."""
     service = Service(database, folder, workers, **settings)

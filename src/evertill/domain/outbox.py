@@ -18,6 +18,7 @@ class Receiver(IntEnum):
     """Who is handed every event; the number is its bit in the outbox."""
 
     LOG = 1
+    WEBHOOKS = 2
 
 
 class OutboxUnavailable(EvertillError):

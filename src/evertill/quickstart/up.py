@@ -86,6 +86,7 @@ def _run(settings: Settings, state: State, signals: Signals) -> int:
         settings = msgspec.structs.replace(
             settings,
             database_url=base.url,
+            webhooks_private=True,
             log_folder=settings.log_folder or str(state.transaction_log.absolute()),
         )
         supervisor = stack.enter_context(Supervisor(settings, listener, log, _tell))

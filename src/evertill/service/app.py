@@ -33,6 +33,7 @@ from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
 from evertill.service.resources import Resources
 from evertill.service.routes import ROUTES, Route, Router
 from evertill.service.settings import Settings
+from evertill.service.webhooks import Webhooks
 from evertill.storage.committer import Committer
 from evertill.storage.database import pool
 
@@ -68,6 +69,7 @@ class App:
             Payments(self._committer),
             Resources(self._pool),
             Moves(self._pool),
+            Webhooks(self._pool, is_private_allowed=settings.webhooks_private),
             self,
             docs,
         )

@@ -12,23 +12,34 @@ from typing import Any
 from evertill.domain.outbox import Receiver
 from evertill.journal.relay import LogRelay
 from evertill.journal.stores import LOCATION_PREFIX, open_store
+from evertill.journal.webhooks import WebhookSender
 from evertill.service import metrics
 from evertill.service.settings import Settings
 from evertill.storage.outbox import PostgresOutbox
+from evertill.storage.webhooks import PostgresDeliveries
 
 
 def relays(settings: Settings) -> list[Coroutine[Any, Any, None]]:
     """Return what has to run in every worker so that events leave the database."""
     location = log_location(settings)
-    served = frozenset({Receiver.LOG} if location else ())
-    if not location:
-        return []
+    served = frozenset({Receiver.WEBHOOKS, *([Receiver.LOG] if location else [])})
+    sender = WebhookSender(
+        partial(PostgresDeliveries.connect, settings.database_url, served),
+        metrics.observe_webhook,
+        is_private_allowed=settings.webhooks_private,
+    )
+    return [sender.run(), *([_log_relay(settings, location, served)] if location else [])]
+
+
+def _log_relay(
+    settings: Settings, location: str, served: frozenset[Receiver]
+) -> Coroutine[Any, Any, None]:
     region = "" if settings.region == "local" else settings.region
     store = open_store(location, settings.aws_endpoint_url, region)
     connect = partial(
         PostgresOutbox.connect, settings.database_url, receiver=Receiver.LOG, served=served
     )
-    return [LogRelay(connect, store, settings.region, metrics.observe_log).run()]
+    return LogRelay(connect, store, settings.region, metrics.observe_log).run()
 
 
 def log_location(settings: Settings) -> str:

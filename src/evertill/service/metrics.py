@@ -55,6 +55,7 @@ LOG_LAG: Final = Histogram(
     "Seconds from an object's oldest event to the object stored in the transaction log.",
     buckets=LAG_BUCKETS_S,
 )
+WEBHOOKS: Final = Counter("evertill_webhook_attempts", "Webhooks sent, by outcome.", ["outcome"])
 OUTBOX_BATCHES: Final = Gauge(
     "evertill_outbox_batches",
     "Commits whose events are not in the transaction log yet.",
@@ -92,6 +93,11 @@ def observe_log(records: int, lag_s: float) -> None:
     """Note one object of the transaction log."""
     LOG_RECORDS.inc(records)
     LOG_LAG.observe(lag_s)
+
+
+def observe_webhook(outcome: str) -> None:
+    """Note one attempt at a webhook: delivered, failed or dead."""
+    WEBHOOKS.labels(outcome).inc()
 
 
 def observe_outbox(batches: int, oldest_s: float) -> None:

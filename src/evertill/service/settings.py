@@ -25,11 +25,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     workers: int = 2
     region: str = "local"
-    # The transaction log goes to the bucket, else to the folder; with neither, events wait.
+    # The transaction log goes to the bucket, else to the folder; with neither, there is none.
     log_bucket: str = ""
     log_folder: str = ""
     # What answers instead of AWS, here and in tests.
     aws_endpoint_url: str = ""
+    # Whether webhooks may go to private addresses and over plain HTTP: for a machine of one's own.
+    webhooks_private: bool = False
 
     def environment(self) -> dict[str, str]:
         """Return the environment that reads back as these settings, for worker processes."""

@@ -320,8 +320,20 @@ BEGIN
 END
 $$;
 
+-- Take batches off a receiver's list. A row goes when every receiver that is `served` at all has
+-- taken it.
+CREATE OR REPLACE FUNCTION take_from_outbox(of_receiver smallint, served smallint, taken bigint[])
+RETURNS void LANGUAGE plpgsql SET search_path = evertill, pg_temp AS $$
+BEGIN
+    DELETE FROM outbox
+    WHERE batch_id = ANY (taken) AND pending & served & ~of_receiver = 0;
+    -- Another receiver may note the same batch now: whoever is second finds no bit left.
+    UPDATE outbox SET pending = pending & ~of_receiver WHERE batch_id = ANY (taken);
+    DELETE FROM outbox WHERE batch_id = ANY (taken) AND pending & served = 0;
+END
+$$;
+
 -- Note that a receiver has taken batches. False, and nothing done, when the term is another's by now.
--- A row goes when every receiver that is `served` at all has taken it.
 CREATE OR REPLACE FUNCTION settle_outbox(
     of_receiver smallint, of_term uuid, served smallint, taken bigint[],
     of_region text, of_sequence integer, of_hash text
@@ -333,11 +345,163 @@ BEGIN
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    DELETE FROM outbox
-    WHERE batch_id = ANY (taken) AND pending & served & ~of_receiver = 0;
-    -- Another receiver may note the same batch now: whoever is second finds no bit left.
-    UPDATE outbox SET pending = pending & ~of_receiver WHERE batch_id = ANY (taken);
-    DELETE FROM outbox WHERE batch_id = ANY (taken) AND pending & served = 0;
+    PERFORM take_from_outbox(of_receiver, served, taken);
     RETURN true;
+END
+$$;
+
+-- Copy events to the deliveries of every endpoint that wants them. Safe to run on many tasks: each
+-- takes batches that no other is working on. Answers how many batches it took.
+CREATE OR REPLACE FUNCTION fan_out_webhooks(served smallint, most integer)
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    taken bigint[];
+BEGIN
+    SELECT array_agg(batch_id) INTO taken FROM (
+        SELECT batch_id FROM outbox WHERE pending & 2 <> 0
+        ORDER BY batch_id LIMIT most FOR UPDATE SKIP LOCKED
+    ) AS oldest;
+    IF taken IS NULL THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO webhook_deliveries (endpoint_id, event_id, merchant_id, transaction_id, due_at)
+    SELECT endpoint_id, e.event_id, e.merchant_id, e.transaction_id, clock_timestamp()
+    FROM outbox AS o
+    CROSS JOIN LATERAL unnest(o.merchant_ids, o.event_ids) AS named (merchant_id, event_id)
+    JOIN webhook_endpoints AS w ON w.merchant_id = named.merchant_id
+    JOIN events AS e ON e.merchant_id = named.merchant_id
+        AND e.transaction_id = o.transaction_id AND e.event_id = named.event_id
+    WHERE o.batch_id = ANY (taken) AND w.disabled_reason IS NULL
+        AND (w.types IS NULL OR e.type = ANY (w.types))
+    ORDER BY o.batch_id
+    ON CONFLICT DO NOTHING;
+    PERFORM take_from_outbox(2::smallint, served, taken);
+    RETURN cardinality(taken);
+END
+$$;
+
+-- Take deliveries that are due and that nobody else is at, a few of each endpoint, so that none is
+-- delayed by another. They are due again after `lease`, should the caller die.
+CREATE OR REPLACE FUNCTION claim_deliveries(
+    busy uuid[], each integer, most integer, lease interval
+) RETURNS TABLE (endpoint_id uuid, event_id uuid, url text, secrets text[], attempts smallint,
+    type text, created_at timestamptz, answer text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    -- One time for all, which an index can be searched for.
+    at timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH due AS MATERIALIZED (
+        SELECT d.endpoint_id, d.event_id
+        FROM webhook_endpoints AS w
+        CROSS JOIN LATERAL (
+            SELECT p.endpoint_id, p.event_id FROM webhook_deliveries AS p
+            WHERE p.endpoint_id = w.endpoint_id AND p.due_at <= at
+            ORDER BY p.due_at LIMIT each FOR UPDATE SKIP LOCKED
+        ) AS d
+        WHERE w.disabled_reason IS NULL AND w.paused_until <= at
+            AND w.endpoint_id <> ALL (busy)
+        LIMIT most
+    ), leased AS (
+        UPDATE webhook_deliveries AS p
+        SET due_at = at + lease, attempts = p.attempts + 1, attempted_at = at
+        FROM due WHERE p.endpoint_id = due.endpoint_id AND p.event_id = due.event_id
+        RETURNING p.*
+    )
+    SELECT l.endpoint_id, l.event_id, w.url,
+        CASE WHEN w.previous_until > at THEN ARRAY[w.secret, w.previous_secret]
+            ELSE ARRAY[w.secret] END,
+        l.attempts, e.type, e.created_at, e.answer
+    FROM leased AS l
+    JOIN webhook_endpoints AS w ON w.endpoint_id = l.endpoint_id
+    JOIN events AS e ON e.merchant_id = l.merchant_id AND e.transaction_id = l.transaction_id
+        AND e.event_id = l.event_id
+    ORDER BY e.transaction_id, e.event_id;
+END
+$$;
+
+-- Note how a delivery went: done when there is no error; else due again after `later`, or a dead
+-- letter without it. `pause` leaves the whole endpoint alone, `disable` for good.
+CREATE OR REPLACE FUNCTION finish_delivery(
+    of_endpoint uuid, of_event uuid, found_error text, later interval, pause interval, disable text
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    IF found_error IS NULL THEN
+        DELETE FROM webhook_deliveries WHERE endpoint_id = of_endpoint AND event_id = of_event;
+        UPDATE webhook_endpoints SET failures = 0
+        WHERE endpoint_id = of_endpoint AND failures > 0;
+        RETURN;
+    END IF;
+    UPDATE webhook_deliveries SET due_at = clock_timestamp() + later, error = found_error
+    WHERE endpoint_id = of_endpoint AND event_id = of_event;
+    -- From the third failure in a row on, all of the endpoint's deliveries wait, up to a minute.
+    UPDATE webhook_endpoints SET failures = failures + 1,
+        disabled_reason = coalesce(disable, disabled_reason),
+        paused_until = greatest(paused_until, clock_timestamp() + coalesce(pause,
+            CASE WHEN failures >= 2 THEN least(2 ^ least(failures, 6), 60) ELSE 0 END
+                * interval '1 second'))
+    WHERE endpoint_id = of_endpoint;
+END
+$$;
+
+-- Create a merchant's endpoint; false when the merchant has `most` already.
+CREATE OR REPLACE FUNCTION create_webhook(
+    of_merchant bigint, new_endpoint uuid, new_url text, new_types text[], new_secret text,
+    most integer
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    PERFORM FROM merchants WHERE merchant_id = of_merchant FOR UPDATE;
+    IF (SELECT count(*) FROM webhook_endpoints WHERE merchant_id = of_merchant) >= most THEN
+        RETURN false;
+    END IF;
+    INSERT INTO webhook_endpoints (endpoint_id, merchant_id, url, types, secret)
+    VALUES (new_endpoint, of_merchant, new_url, new_types, new_secret);
+    RETURN true;
+END
+$$;
+
+-- Forget an endpoint and whatever was still to be told to it; false when it is not the merchant's.
+CREATE OR REPLACE FUNCTION remove_webhook(of_merchant bigint, of_endpoint uuid)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    DELETE FROM webhook_endpoints WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint;
+    RETURN FOUND;
+END
+$$;
+
+-- Give an endpoint a new secret; the one before signs along for `overlap`.
+CREATE OR REPLACE FUNCTION rotate_webhook(
+    of_merchant bigint, of_endpoint uuid, new_secret text, overlap interval
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    UPDATE webhook_endpoints SET secret = new_secret, previous_secret = secret,
+        previous_until = clock_timestamp() + overlap
+    WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint;
+    RETURN FOUND;
+END
+$$;
+
+-- Tell an endpoint again that was disabled.
+CREATE OR REPLACE FUNCTION enable_webhook(of_merchant bigint, of_endpoint uuid)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    UPDATE webhook_endpoints SET disabled_reason = NULL, failures = 0,
+        paused_until = '-infinity'
+    WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint;
+    RETURN FOUND;
+END
+$$;
+
+-- Deliver an event once more, whether it was delivered, is still tried, or is a dead letter.
+CREATE OR REPLACE FUNCTION redeliver_event(of_merchant bigint, of_endpoint uuid, of_event uuid)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    INSERT INTO webhook_deliveries (endpoint_id, event_id, merchant_id, transaction_id, due_at)
+    SELECT endpoint_id, event_id, merchant_id, transaction_id, clock_timestamp()
+    FROM webhook_endpoints JOIN events USING (merchant_id)
+    WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint AND event_id = of_event
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0;
+    RETURN FOUND;
 END
 $$;

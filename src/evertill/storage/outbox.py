@@ -24,6 +24,18 @@ LEASE: Final = timedelta(seconds=20)
 WORK_MEM: Final = "16MB"
 
 
+async def connect(url: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """Return a connection for deliveries alone; raise OutboxUnavailable."""
+    settings = f" -c synchronous_commit=off -c work_mem={WORK_MEM}"
+    base = service_conninfo(url)
+    options = str(conninfo.conninfo_to_dict(base)["options"]) + settings
+    full = conninfo.make_conninfo(base, options=options, application_name="evertill-journal")
+    try:
+        return await psycopg.AsyncConnection.connect(full, autocommit=True, prepare_threshold=0)
+    except psycopg.Error as failure:
+        raise OutboxUnavailable from failure
+
+
 class PostgresOutbox:
     """One term of one receiver on one connection; see evertill.domain.outbox.Outbox."""
 
@@ -43,16 +55,7 @@ class PostgresOutbox:
         cls, url: str, term: bytes, receiver: Receiver, served: frozenset[Receiver]
     ) -> Self:
         """Connect for a term; raise OutboxUnavailable."""
-        settings = f" -c synchronous_commit=off -c work_mem={WORK_MEM}"
-        base = service_conninfo(url)
-        options = str(conninfo.conninfo_to_dict(base)["options"]) + settings
-        full = conninfo.make_conninfo(base, options=options, application_name="evertill-journal")
-        try:
-            connection = await psycopg.AsyncConnection.connect(
-                full, autocommit=True, prepare_threshold=0
-            )
-        except psycopg.Error as failure:
-            raise OutboxUnavailable from failure
+        connection = await connect(url)
         return cls(connection, term, {"receiver": receiver, "served": sum(served)})
 
     async def claim(self, most: int) -> Claim | None:
