@@ -14,6 +14,8 @@ from tests.support.service import START_TIMEOUT_S, Api, Service, create_merchant
 from evertill.journal.stores import BucketStore
 from evertill.journal.verify import Report, verify
 
+BATCHES = r'evertill_outbox_batches{receiver="log"}'
+OLDEST = r'evertill_outbox_oldest_seconds{receiver="log"}'
 WAITING = "SELECT count(*) FROM outbox"
 # Far below the timeouts of the SDK: a payment that waited for S3 would show.
 PAYMENT_TIME_MAX_S = 1.5
@@ -33,7 +35,9 @@ def drained(database: Database, aws: Aws) -> Report:
 
 def figure(service: Service, name: str) -> float:
     """Read one figure of /metrics."""
-    found = re.search(rf"^{name} (\S+)$", httpx.get(f"{service.url}/metrics").text, re.MULTILINE)
+    found = re.search(
+        rf"^{re.escape(name)} (\S+)$", httpx.get(f"{service.url}/metrics").text, re.MULTILINE
+    )
     return float(found[1]) if found else 0.0
 
 
@@ -69,12 +73,12 @@ def test_while_the_bucket_is_away_payments_go_on_and_the_backlog_shows_and_drain
     drained(database, aws)
     aws.stop()
     assert pay(api, 30) < PAYMENT_TIME_MAX_S
-    wait_until(lambda: figure(service, "evertill_outbox_batches") > 0, BACKLOG_TIMEOUT_S)
-    wait_until(lambda: figure(service, "evertill_outbox_oldest_seconds") > 0, BACKLOG_TIMEOUT_S)
+    wait_until(lambda: figure(service, BATCHES) > 0, BACKLOG_TIMEOUT_S)
+    wait_until(lambda: figure(service, OLDEST) > 0, BACKLOG_TIMEOUT_S)
     aws.start()
     report = drained(database, aws)
     assert ([], 35) == (report.breaks, report.records - report.repeated)
-    wait_until(lambda: figure(service, "evertill_outbox_batches") == 0, BACKLOG_TIMEOUT_S)
+    wait_until(lambda: figure(service, BATCHES) == 0, BACKLOG_TIMEOUT_S)
     api.close()
 
 

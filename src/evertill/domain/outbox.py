@@ -19,6 +19,7 @@ class Receiver(IntEnum):
 
     LOG = 1
     WEBHOOKS = 2
+    TOPIC = 4
 
 
 class OutboxUnavailable(EvertillError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -41,15 +42,20 @@ class TermOver(Exception):
     """Another process holds the outbox by now."""
 
 
-class LogRelay:
-    """Hands the outbox to the transaction log."""
+class Relay(ABC):
+    """Hands the outbox to one receiver, term after term."""
 
-    def __init__(self, connect: Connect, store: Store, region: str, observe: Observe) -> None:
-        """Write objects of `region` to `store`; `connect` begins a term of the id it is given."""
+    def __init__(self, connect: Connect) -> None:
+        """Take what `connect` gives, which begins a term under the id that it is given."""
         self._connect = connect
-        self._store = store
-        self._region = region
-        self._observe = observe
+
+    @abstractmethod
+    def begin(self, term: bytes, claim: Claim) -> None:
+        """Begin a term: whatever an earlier one had in hand is forgotten."""
+
+    @abstractmethod
+    async def relay(self, outbox: Outbox) -> None:
+        """Take and deliver some of what is there, or wait; raise TermOver."""
 
     async def run(self) -> None:
         """Relay for ever, term after term."""
@@ -62,7 +68,7 @@ class LogRelay:
                 # The service says itself when the database is away, so this is no news.
                 log.info("the outbox cannot be relayed now", exc_info=failure)
                 delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
-            await _pause(delay_s)
+            await pause(delay_s)
 
     async def _serve(self) -> None:
         """Hold the outbox for one term, as soon as it is free, until the term is over."""
@@ -70,32 +76,48 @@ class LogRelay:
         outbox = await self._connect(term)
         try:
             while (claim := await outbox.claim(0)) is None:
-                await _pause(STANDBY_INTERVAL_S)
-            chain = Chain(self._region, term.hex(), claim.head)
+                await pause(STANDBY_INTERVAL_S)
+            self.begin(term, claim)
             while True:
-                await self._relay(outbox, chain)
+                await self.relay(outbox)
         except TermOver:
             log.info("another process relays the outbox now")
         finally:
             await outbox.close()
 
-    async def _relay(self, outbox: Outbox, chain: Chain) -> None:
+
+class LogRelay(Relay):
+    """Hands the outbox to the transaction log."""
+
+    def __init__(self, connect: Connect, store: Store, region: str, observe: Observe) -> None:
+        """Write objects of `region` to `store`."""
+        super().__init__(connect)
+        self._store = store
+        self._region = region
+        self._observe = observe
+        self._chain = Chain(region, "", None)
+
+    def begin(self, term: bytes, claim: Claim) -> None:
+        """Begin the term's chain, behind what was acknowledged last."""
+        self._chain = Chain(self._region, term.hex(), claim.head)
+
+    async def relay(self, outbox: Outbox) -> None:
         """Write one object, or wait; raise TermOver."""
         claim = await outbox.claim(RECORDS_MAX)
         if claim is None:
             raise TermOver
         if not claim.batch_ids:
-            await _pause(POLL_INTERVAL_S)
+            await pause(POLL_INTERVAL_S)
             return
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        sealed, oldest_s = await _seal(outbox, chain, claim)
+        sealed, oldest_s = await _seal(outbox, self._chain, claim)
         await self._store_for_good(outbox, sealed)
         self._observe(len(sealed.lines) - 1, oldest_s + loop.time() - began_s)
         if not await outbox.settle(claim.batch_ids, sealed.head):
             raise TermOver
         if len(sealed.lines) <= RECORDS_MAX:
-            await _pause(POLL_INTERVAL_S)
+            await pause(POLL_INTERVAL_S)
 
     async def _store_for_good(self, outbox: Outbox, sealed: Sealed) -> None:
         """Store an object, trying until it is there; raise TermOver.
@@ -112,7 +134,7 @@ class LogRelay:
                 log.warning("the transaction log cannot be written; it is tried again: %s", failure)
             else:
                 return
-            await _pause(delay_s)
+            await pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
             if await outbox.claim(0) is None:
                 raise TermOver
@@ -131,6 +153,6 @@ async def _seal(outbox: Outbox, chain: Chain, claim: Claim) -> tuple[Sealed, flo
     return draft.seal(claim.at), (claim.at - oldest).total_seconds()
 
 
-async def _pause(delay_s: float) -> None:
+async def pause(delay_s: float) -> None:
     """Wait about that long: tasks that fail together should not come back together."""
     await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret

@@ -69,7 +69,8 @@ async def settle(pool: AsyncConnectionPool, delay: timedelta = SETTLEMENT_DELAY)
 
 
 async def _measure(pool: AsyncConnectionPool) -> None:
-    metrics.observe_outbox(*await outbox.measure(pool))
+    for receiver, (batches, oldest_s) in (await outbox.measure(pool)).items():
+        metrics.observe_outbox(receiver.name.lower(), batches, oldest_s)
 
 
 async def _expire(pool: AsyncConnectionPool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from evertill.domain.outbox import Receiver
 from evertill.journal.relay import LogRelay
 from evertill.journal.stores import LOCATION_PREFIX, open_store
+from evertill.journal.topic import Topic, TopicRelay
 from evertill.journal.webhooks import WebhookSender
 from evertill.service import metrics
 from evertill.service.settings import Settings
@@ -22,24 +23,45 @@ from evertill.storage.webhooks import PostgresDeliveries
 def relays(settings: Settings) -> list[Coroutine[Any, Any, None]]:
     """Return what has to run in every worker so that events leave the database."""
     location = log_location(settings)
-    served = frozenset({Receiver.WEBHOOKS, *([Receiver.LOG] if location else [])})
-    sender = WebhookSender(
-        partial(PostgresDeliveries.connect, settings.database_url, served),
-        metrics.observe_webhook,
-        is_private_allowed=settings.webhooks_private,
+    served = frozenset(
+        receiver
+        for receiver, is_served in (
+            (Receiver.LOG, bool(location)),
+            (Receiver.WEBHOOKS, True),
+            (Receiver.TOPIC, bool(settings.events_topic_arn)),
+        )
+        if is_served
     )
-    return [sender.run(), *([_log_relay(settings, location, served)] if location else [])]
+    jobs = [_webhook_sender(settings, served).run()]
+    if Receiver.LOG in served:
+        jobs.append(_log_relay(settings, location, served).run())
+    if Receiver.TOPIC in served:
+        jobs.append(_topic_relay(settings, served).run())
+    return jobs
 
 
-def _log_relay(
-    settings: Settings, location: str, served: frozenset[Receiver]
-) -> Coroutine[Any, Any, None]:
+def _webhook_sender(settings: Settings, served: frozenset[Receiver]) -> WebhookSender:
+    connect = partial(PostgresDeliveries.connect, settings.database_url, served)
+    return WebhookSender(
+        connect, metrics.observe_webhook, is_private_allowed=settings.webhooks_private
+    )
+
+
+def _log_relay(settings: Settings, location: str, served: frozenset[Receiver]) -> LogRelay:
     region = "" if settings.region == "local" else settings.region
     store = open_store(location, settings.aws_endpoint_url, region)
     connect = partial(
         PostgresOutbox.connect, settings.database_url, receiver=Receiver.LOG, served=served
     )
-    return LogRelay(connect, store, settings.region, metrics.observe_log).run()
+    return LogRelay(connect, store, settings.region, metrics.observe_log)
+
+
+def _topic_relay(settings: Settings, served: frozenset[Receiver]) -> TopicRelay:
+    connect = partial(
+        PostgresOutbox.connect, settings.database_url, receiver=Receiver.TOPIC, served=served
+    )
+    topic = Topic(settings.events_topic_arn, settings.aws_endpoint_url)
+    return TopicRelay(connect, topic, metrics.PUBLISHED.inc)
 
 
 def log_location(settings: Settings) -> str:

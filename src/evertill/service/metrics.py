@@ -56,14 +56,17 @@ LOG_LAG: Final = Histogram(
     buckets=LAG_BUCKETS_S,
 )
 WEBHOOKS: Final = Counter("evertill_webhook_attempts", "Webhooks sent, by outcome.", ["outcome"])
+PUBLISHED: Final = Counter("evertill_topic_events", "Events published to the topic.")
 OUTBOX_BATCHES: Final = Gauge(
     "evertill_outbox_batches",
-    "Commits whose events are not in the transaction log yet.",
+    "Commits whose events a receiver (log, webhooks, topic) has not taken yet.",
+    ["receiver"],
     multiprocess_mode="livemostrecent",
 )
 OUTBOX_AGE: Final = Gauge(
     "evertill_outbox_oldest_seconds",
-    "Seconds that the oldest event has waited for the transaction log.",
+    "Seconds that a receiver's oldest event has waited.",
+    ["receiver"],
     multiprocess_mode="livemostrecent",
 )
 
@@ -100,10 +103,10 @@ def observe_webhook(outcome: str) -> None:
     WEBHOOKS.labels(outcome).inc()
 
 
-def observe_outbox(batches: int, oldest_s: float) -> None:
-    """Note what waits for the transaction log."""
-    OUTBOX_BATCHES.set(batches)
-    OUTBOX_AGE.set(oldest_s)
+def observe_outbox(receiver: str, batches: int, oldest_s: float) -> None:
+    """Note what waits for a receiver."""
+    OUTBOX_BATCHES.labels(receiver).set(batches)
+    OUTBOX_AGE.labels(receiver).set(oldest_s)
 
 
 def scrape() -> bytes:

@@ -28,6 +28,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # The transaction log goes to the bucket, else to the folder; with neither, there is none.
     log_bucket: str = ""
     log_folder: str = ""
+    # Events are published to this SNS topic, where one is named.
+    events_topic_arn: str = ""
     # What answers instead of AWS, here and in tests.
     aws_endpoint_url: str = ""
     # Whether webhooks may go to private addresses and over plain HTTP: for a machine of one's own.

@@ -64,7 +64,7 @@ class PostgresOutbox:
         if not rows:
             return None
         at, region, chain, sequence, last_hash, batch_ids = rows[0]
-        head = None if chain is None else Head(region, chain.hex, sequence, last_hash)
+        head = None if region is None else Head(region, chain.hex, sequence, last_hash)
         return Claim(at, head, batch_ids or [])
 
     async def read(self, batch_ids: Sequence[int]) -> list[OutboxEvent]:
@@ -96,9 +96,9 @@ class PostgresOutbox:
             raise OutboxUnavailable from failure
 
 
-async def measure(pool: AsyncConnectionPool) -> tuple[int, float]:
-    """Return roughly how many batches wait for the log, and for how many seconds the oldest has."""
+async def measure(pool: AsyncConnectionPool) -> dict[Receiver, tuple[int, float]]:
+    """Return roughly how many batches wait for each receiver, and for how many seconds."""
     async with pool.connection() as connection:
         cursor = await connection.execute(STATEMENTS["measure_outbox"], binary=True)
-        row = await cursor.fetchone()
-    return (int(row[0]), float(row[1])) if row else (0, 0.0)
+        rows = await cursor.fetchall()
+    return {Receiver(row[0]): (int(row[1]), float(row[2])) for row in rows}

@@ -152,11 +152,20 @@ SELECT settle_outbox(%(receiver)s::smallint, %(term)s::uuid, %(served)s::smallin
     %(batch_ids)s::bigint[], %(region)s::text, %(sequence)s::integer, %(hash)s::text);
 
 -- name: measure_outbox
--- How many batches wait for the log, roughly, and for how many seconds the oldest has.
-SELECT coalesce((SELECT max(batch_id) FROM outbox WHERE pending & 1 <> 0) - oldest + 1, 0),
+-- For each receiver: how many batches wait, roughly, and for how many seconds the oldest has.
+SELECT receiver, coalesce(newest - oldest + 1, 0),
     coalesce(extract(epoch FROM clock_timestamp()
         - (SELECT created_at FROM outbox WHERE batch_id = oldest)), 0)::float8
-FROM (SELECT min(batch_id) AS oldest FROM outbox WHERE pending & 1 <> 0) AS first;
+FROM (
+    SELECT 1 AS receiver, (SELECT min(batch_id) FROM outbox WHERE pending & 1 <> 0) AS oldest,
+        (SELECT max(batch_id) FROM outbox WHERE pending & 1 <> 0) AS newest
+    UNION ALL
+    SELECT 2, (SELECT min(batch_id) FROM outbox WHERE pending & 2 <> 0),
+        (SELECT max(batch_id) FROM outbox WHERE pending & 2 <> 0)
+    UNION ALL
+    SELECT 4, (SELECT min(batch_id) FROM outbox WHERE pending & 4 <> 0),
+        (SELECT max(batch_id) FROM outbox WHERE pending & 4 <> 0)
+) AS ends;
 
 -- name: fan_out_webhooks
 -- Copy events to the deliveries of the endpoints that want them; answer how many batches it took.

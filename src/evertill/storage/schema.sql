@@ -204,13 +204,13 @@ CREATE TABLE refunds (
 -- number is drawn while the batch holds its payments' locks, and a payment's next event can only come
 -- once that commit is visible: so the order of numbers is every payment's own order, and whoever can
 -- see a row can see every earlier one of the same payments. `pending` has a bit for each receiver that
--- has not taken it yet: 1 is the transaction log, 2 the webhooks. See
+-- has not taken it yet: 1 is the transaction log, 2 the webhooks, 4 the topic. See
 -- docs/decisions/0030-transaction-log.md.
 CREATE TABLE outbox (
     batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     -- The events' own: together with merchant and event it is their key.
     transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    pending smallint NOT NULL DEFAULT 3,
+    pending smallint NOT NULL DEFAULT 7,
     created_at timestamptz NOT NULL,
     merchant_ids bigint[] NOT NULL,
     event_ids uuid[] NOT NULL
@@ -218,6 +218,7 @@ CREATE TABLE outbox (
 -- A receiver that is behind must not make the others read past what it has not taken.
 CREATE INDEX outbox_for_log ON outbox (batch_id) WHERE pending & 1 <> 0;
 CREATE INDEX outbox_for_webhooks ON outbox (batch_id) WHERE pending & 2 <> 0;
+CREATE INDEX outbox_for_topic ON outbox (batch_id) WHERE pending & 4 <> 0;
 -- Ids do not compress; trying to costs time on every commit.
 ALTER TABLE outbox ALTER COLUMN merchant_ids SET STORAGE EXTERNAL;
 ALTER TABLE outbox ALTER COLUMN event_ids SET STORAGE EXTERNAL;
@@ -233,7 +234,7 @@ CREATE TABLE relay_terms (
     sequence integer,
     last_hash text
 );
-INSERT INTO relay_terms (receiver) VALUES (1);
+INSERT INTO relay_terms (receiver) VALUES (1), (4);
 
 -- Where merchants want to be told. Secrets are kept as they are, because they sign; the one before
 -- signs along until `previous_until`. An endpoint that keeps failing is left alone for a while.
