@@ -64,8 +64,8 @@ class Result(NamedTuple):
 class Deliveries(Protocol):
     """The deliveries that are to be made. Every method raises OutboxUnavailable."""
 
-    async def fan_out(self) -> int:
-        """Make deliveries of what is in the outbox; return how many batches were taken."""
+    async def fan_out(self) -> bool:
+        """Make deliveries of what is in the outbox; tell whether there may be more of it."""
 
     async def claim(self, busy: Sequence[bytes], each: int, most: int) -> list[Delivery]:
         """Take deliveries that are due, up to `each` of an endpoint that is not busy."""

@@ -107,6 +107,8 @@ class TopicRelay(Relay):
         self._observe(len(events))
         if not await outbox.settle(claim.batch_ids, None):
             raise TermOver
+        if len(events) < EVENTS_MAX:
+            await pause(POLL_INTERVAL_S)
 
     async def _publish_all(self, outbox: Outbox, events: Sequence[OutboxEvent]) -> None:
         """Publish events, trying until all are; raise TermOver."""

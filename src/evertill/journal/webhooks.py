@@ -29,6 +29,9 @@ IN_FLIGHT_MAX: Final = 256
 IN_FLIGHT_EACH_MAX: Final = 8
 ATTEMPT_TIMEOUT_S: Final = 15.0
 POLL_INTERVAL_S: Final = 0.5
+FAN_OUT_INTERVAL_S: Final = 0.5
+# So that several attempts that end together make one claim.
+SETTLE_PAUSE_S: Final = 0.02
 RETRY_DELAY_S: Final = 2.0
 ERROR_LENGTH_MAX: Final = 200
 
@@ -48,6 +51,8 @@ class WebhookSender:
         self._connect = connect
         self._observe = observe
         self._is_private_allowed = is_private_allowed
+        self._loop = asyncio.get_running_loop()
+        self._fan_out_at_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
         # Each connection is its own: two names may share an address, and not a connection.
@@ -66,15 +71,16 @@ class WebhookSender:
                 await self._serve()
             except OutboxUnavailable as failure:
                 log.info("webhooks cannot be sent now", exc_info=failure)
-            await asyncio.sleep(RETRY_DELAY_S * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            await asyncio.sleep(_spread(RETRY_DELAY_S))
 
     async def _serve(self) -> None:
         deliveries = await self._connect()
         try:
             while True:
-                taken = await deliveries.fan_out()
-                started = await self._start_due(deliveries)
-                if not taken and not started:
+                # Paced, because under load there is always a batch or two: many are taken at once.
+                if self._loop.time() >= self._fan_out_at_s and not await deliveries.fan_out():
+                    self._fan_out_at_s = self._loop.time() + _spread(FAN_OUT_INTERVAL_S)
+                if not await self._start_due(deliveries):
                     await self._rest()
         finally:
             for task in self._tasks:
@@ -98,11 +104,11 @@ class WebhookSender:
 
     async def _rest(self) -> None:
         """Wait for the next attempt to end, or for a while."""
-        pause_s = POLL_INTERVAL_S * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        pause_s = _spread(POLL_INTERVAL_S)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
-        else:
-            await asyncio.sleep(pause_s)
+            pause_s = SETTLE_PAUSE_S
+        await asyncio.sleep(pause_s)
 
     async def _deliver(self, deliveries: Deliveries, delivery: Delivery) -> None:
         try:
@@ -157,6 +163,11 @@ class WebhookSender:
         # The body is nobody's business and may be endless.
         await answer.aclose()
         return answer.status_code, _retry_after(answer.headers.get("retry-after"))
+
+
+def _spread(interval_s: float) -> float:
+    """Return about that long: workers that began together should not go on together."""
+    return interval_s * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 
 
 def _outcome(result: Result) -> str:

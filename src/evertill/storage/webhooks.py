@@ -63,10 +63,10 @@ class PostgresDeliveries:
         """Connect; raise OutboxUnavailable."""
         return cls(await connect(url), served)
 
-    async def fan_out(self) -> int:
-        """Make deliveries of what is in the outbox; return how many batches were taken."""
+    async def fan_out(self) -> bool:
+        """Make deliveries of what is in the outbox; tell whether there may be more of it."""
         rows = await self._call("fan_out_webhooks", served=self._served, most=FAN_OUT_BATCHES_MAX)
-        return int(rows[0][0])
+        return int(rows[0][0]) == FAN_OUT_BATCHES_MAX
 
     async def claim(self, busy: Sequence[bytes], each: int, most: int) -> list[Delivery]:
         """Take deliveries that are due, up to `each` of an endpoint that is not busy."""
