@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from benchmarks import bounds, databases, scenarios, service, workload
+from benchmarks import bounds, databases, hooks, scenarios, service, workload
 from benchmarks.load import Plan
 from benchmarks.progress import say
 from evertill.journal.records import read_record, unpack
@@ -59,13 +59,14 @@ class Bench(NamedTuple):
 
 def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
     """Measure and return the figures by their names."""
-    without, beside, drained, lags_ms = [], [], [], []
+    without, beside, drained, webhooks, lags_ms = [], [], [], [], []
     folder = Path(tempfile.mkdtemp(prefix="evertill-bench-log-"))
     try:
         with databases.temporary_cluster() as cluster:
             bench = Bench(cluster, scale, seed, _prepare(cluster, scale, seed), folder)
             for number in range(ROUNDS):
-                pps, rps = _measure_without(bench, folder / f"drained-{number}")
+                pps, rps, told = _measure_without(bench, folder / f"drained-{number}")
+                webhooks.append(told)
                 without.append(pps)
                 drained.append(rps)
                 pps, lags = _measure_beside(bench, folder / f"beside-{number}")
@@ -80,6 +81,7 @@ def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
         "relay_rps": statistics.median(drained),
         "log_lag_p50_ms": scenarios.percentile(lags_ms, 0.50),
         "log_lag_p99_ms": scenarios.percentile(lags_ms, 0.99),
+        "webhooks_per_s": statistics.median(webhooks),
     }
 
 
@@ -94,15 +96,18 @@ def _prepare(cluster: Cluster, scale: bounds.Scale, seed: int) -> list[databases
     return merchants
 
 
-def _measure_without(bench: Bench, folder: Path) -> tuple[float, float]:
-    """Return payments/s without a relay, and records/s of a relay that then catches up."""
-    with scenarios.session(bench.cluster, bench.merchants, bench.scale, bench.seed) as current:
+def _measure_without(bench: Bench, folder: Path) -> tuple[float, float, float]:
+    """Return payments/s without a log, records/s of a relay that then catches up, webhooks/s."""
+    with scenarios.session(
+        bench.cluster, bench.merchants, bench.scale, bench.seed, webhooks_private=True
+    ) as current:
         pps = _load(bench, current)
+        webhooks_per_s = hooks.measure(bench.address)
         with service.running(bench.address, log_folder=str(folder)):
             _wait_until_drained(bench.address)
         records, seconds = _check(bench, folder), _seconds(folder)
     say(f"without relay {pps:,.0f} payments per s; then {records:,} records in {seconds:.1f} s")
-    return pps, round(records / seconds, 1)
+    return pps, round(records / seconds, 1), webhooks_per_s
 
 
 def _measure_beside(bench: Bench, folder: Path) -> tuple[float, list[float]]:
@@ -200,7 +205,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         figures = run(bounds.QUICK if arguments.quick else bounds.FULL, arguments.seed)
-    except (LogWrong, databases.NotDurable, scenarios.Refused, service.ServiceFailed) as failure:
+    except (
+        LogWrong,
+        databases.NotDurable,
+        hooks.NotDelivered,
+        scenarios.Refused,
+        service.ServiceFailed,
+    ) as failure:
         print(f"no figures: {str(failure) or type(failure).__doc__}", file=sys.stderr)
         return 1
     write(figures | {"quick": arguments.quick}, arguments.state)

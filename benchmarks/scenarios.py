@@ -125,7 +125,11 @@ def percentile(ordered: list[float], share: float) -> float:
 
 @contextmanager
 def session(
-    cluster: Cluster, merchants: list[Merchant], scale: bounds.Scale, seed: int, **settings: str
+    cluster: Cluster,
+    merchants: list[Merchant],
+    scale: bounds.Scale,
+    seed: int,
+    **settings: str | bool,
 ) -> Iterator[Session]:
     """Run a warm service on a copy of the prefilled database; check the database afterwards.
 

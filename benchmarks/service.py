@@ -33,7 +33,7 @@ class Service(NamedTuple):
 
 
 @contextmanager
-def running(database_url: str, **given: str) -> Iterator[Service]:
+def running(database_url: str, **given: str | bool) -> Iterator[Service]:
     """Run the service on a database, with its access log in a file and its metrics on.
 
     `given` are further settings.

@@ -12,7 +12,7 @@ from tests.support.postgres import Database
 from tests.support.service import START_TIMEOUT_S, Api, create_merchant, wait_until
 
 TIMEOUT_S = 60.0
-WAITING = "SELECT count(*) FROM outbox"
+WAITING = "SELECT count(*) FROM outbox WHERE pending & 4 <> 0"
 
 
 def subscribe(aws: Aws) -> tuple[str, Any, str]:

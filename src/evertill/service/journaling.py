@@ -5,6 +5,7 @@ It is separate from app.py because it is the one place that knows both the journ
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -19,24 +20,23 @@ from evertill.service.settings import Settings
 from evertill.storage.outbox import PostgresOutbox
 from evertill.storage.webhooks import PostgresDeliveries
 
+log = logging.getLogger(__name__)
+
 
 def relays(settings: Settings) -> list[Coroutine[Any, Any, None]]:
     """Return what has to run in every worker so that events leave the database."""
     location = log_location(settings)
-    served = frozenset(
-        receiver
-        for receiver, is_served in (
-            (Receiver.LOG, bool(location)),
-            (Receiver.WEBHOOKS, True),
-            (Receiver.TOPIC, bool(settings.events_topic_arn)),
-        )
-        if is_served
-    )
-    jobs = [_webhook_sender(settings, served).run()]
-    if Receiver.LOG in served:
-        jobs.append(_log_relay(settings, location, served).run())
+    # The log is always waited for: a task that was started without one must not drop its records.
+    served = {Receiver.LOG, Receiver.WEBHOOKS}
+    if settings.events_topic_arn:
+        served.add(Receiver.TOPIC)
+    if not location:
+        log.warning("no transaction log is set: events wait in the outbox until there is one")
+    jobs = [_webhook_sender(settings, frozenset(served)).run()]
+    if location:
+        jobs.append(_log_relay(settings, location, frozenset(served)).run())
     if Receiver.TOPIC in served:
-        jobs.append(_topic_relay(settings, served).run())
+        jobs.append(_topic_relay(settings, frozenset(served)).run())
     return jobs
 
 

@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     workers: int = 2
     region: str = "local"
-    # The transaction log goes to the bucket, else to the folder; with neither, there is none.
+    # The transaction log goes to the bucket, else to the folder; with neither, events wait.
     log_bucket: str = ""
     log_folder: str = ""
     # Events are published to this SNS topic, where one is named.
