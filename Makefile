@@ -1,8 +1,8 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests bench bench-large openapi synth lint-infra locks \
-	runtime infra dev lint-tools clean-state clean
+.PHONY: help up test lint format types check-types tests bench bench-large bench-journal openapi \
+	synth lint-infra locks runtime infra dev lint-tools clean-state clean
 
 BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
@@ -39,6 +39,9 @@ bench: runtime ## Measure the service beside pgbench on this machine and print t
 
 bench-large: runtime ## Measure it again at 1 million and at 10 million existing payments
 	@$(BIN)/python -m benchmarks --large $(ARGS)
+
+bench-journal: runtime ## Measure what the transaction log costs the payments, and how far it lags
+	@$(BIN)/python -m benchmarks.journal $(ARGS)
 
 openapi: runtime ## Write the OpenAPI document anew from the typed models
 	@$(BIN)/evertill openapi --write

@@ -25,6 +25,8 @@ from benchmarks.workload import Prepared, Workload
 from evertill.domain import ids
 from evertill.quickstart import Cluster
 
+MEASURED: Final = "measured"
+
 
 class Refused(Exception):
     """The service answered something other than a payment, so there is no figure."""
@@ -123,14 +125,21 @@ def percentile(ordered: list[float], share: float) -> float:
 
 @contextmanager
 def session(
-    cluster: Cluster, merchants: list[Merchant], scale: bounds.Scale, seed: int
+    cluster: Cluster,
+    merchants: list[Merchant],
+    scale: bounds.Scale,
+    seed: int,
+    **settings: str | bool,
 ) -> Iterator[Session]:
-    """Run a warm service on a copy of the prefilled database; check the database afterwards."""
-    name = "measured"
+    """Run a warm service on a copy of the prefilled database; check the database afterwards.
+
+    `settings` are further ones of the service.
+    """
+    name = MEASURED
     address = databases.create(cluster, name, template="own_template")
     databases.settle(address)
     try:
-        with service.running(address) as running:
+        with service.running(address, **settings) as running:
             current = Session(cluster, running, Workload(seed, merchants))
             current.warm_up(scale.warm_up_rounds)
             yield current

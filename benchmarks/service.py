@@ -33,12 +33,17 @@ class Service(NamedTuple):
 
 
 @contextmanager
-def running(database_url: str) -> Iterator[Service]:
-    """Run the service on a database, with its access log in a file and its metrics on."""
+def running(database_url: str, **given: str | bool) -> Iterator[Service]:
+    """Run the service on a database, with its access log in a file and its metrics on.
+
+    `given` are further settings.
+    """
     with TemporaryDirectory(prefix="evertill-bench-") as folder, _log(folder) as log:
         listener = listen(HOST, 0)
         port = int(listener.getsockname()[1])
-        settings = Settings(database_url=database_url, host=HOST, port=port, workers=bounds.WORKERS)
+        settings = Settings(
+            database_url=database_url, host=HOST, port=port, workers=bounds.WORKERS, **given
+        )
         with Supervisor(settings, listener, output=log.fileno()) as supervisor:
             _wait_until_ready(port, supervisor)
             started = supervisor.pids

@@ -2,7 +2,7 @@
 
 `database`         a fresh, migrated database
 `service`          the service, one worker, on a fresh database: for tests that kill, stop or count
-`start_service`    the same with any number of workers, or on a database of the test's choice
+`start_service`    the same with any number of workers, settings, or on a database of its own
 `shared_service`   the service with two workers that cheap tests share
 `merchant`, `api`  a merchant of its own in the shared service, and a client with its key
 """
@@ -72,12 +72,16 @@ def database(postgres: Server) -> Iterator[Database]:
 
 @pytest.fixture
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
-    """Give a function `(database, workers=1, until="/ready")` that starts the service."""
+    """Give a function `(database, workers=1, until="/ready", **settings)` that starts one."""
     with ExitStack() as stack:
 
-        def start(database: Database, workers: int = 1, until: str = "/ready") -> Service:
+        def start(
+            database: Database, workers: int = 1, until: str = "/ready", **settings: Any
+        ) -> Service:
             folder = tmp_path_factory.mktemp("service")
-            return stack.enter_context(running_service(database, folder, workers, until=until))
+            return stack.enter_context(
+                running_service(database, folder, workers, until=until, **settings)
+            )
 
         yield start
 

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "merchants": (_MERCHANTS, "Create merchants and change their terms."),
     "check": ("evertill.commands.check", "Find in templates what AWS would break."),
     "keys": (_MERCHANTS, "Create and revoke API keys."),
+    "journal": ("evertill.commands.journal", "Verify or export the transaction log."),
     "openapi": ("evertill.commands.papers", "Print the OpenAPI document."),
     "cost": ("evertill.commands.cost", "Estimate what a deployment costs a month."),
 }

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -38,13 +39,13 @@ CONNECTED = """
 class Supervised:
     """A service whose workers are started again by the real supervisor."""
 
-    def __init__(self, database: Database, folder: Path, workers: int) -> None:
+    def __init__(self, database: Database, folder: Path, workers: int, **given: Any) -> None:
         """Prepare to serve payments of `database`; the log goes to `folder`."""
         self.log = folder / "service.log"
         listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         host, port = listener.getsockname()
         self.url = f"http://{host}:{port}"
-        settings = Settings(database_url=database.service_url, port=port, workers=workers)
+        settings = Settings(database_url=database.service_url, port=port, workers=workers, **given)
         self._output = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._supervisor = Supervisor(settings, listener, self._output)
         self._stopping = threading.Event()
@@ -75,9 +76,9 @@ class Supervised:
         except httpx.TransportError:
             return False
 
-    def kill_one(self) -> None:
-        """Kill a worker and wait until another has taken its place."""
-        victim = self.pids[0]
+    def kill_one(self, place: int = 0) -> None:
+        """Kill the worker in a place and wait until another has taken it."""
+        victim = self.pids[place]
         os.kill(victim, signal.SIGKILL)
         count = len(self.pids)
         wait_until(lambda: victim not in self.pids and len(self.pids) == count, START_TIMEOUT_S)

@@ -62,7 +62,7 @@ def create_merchant(
 class Service:
     """N worker processes on one listening socket, logging to one file."""
 
-    def __init__(self, database: Database, folder: Path, workers: int = 1) -> None:
+    def __init__(self, database: Database, folder: Path, workers: int = 1, **settings: Any) -> None:
         """Prepare to serve payments of `database`; logs and metrics go to `folder`."""
         self.database = database
         self.log = folder / "service.log"
@@ -73,7 +73,7 @@ class Service:
         self.host, self.port = self._listener.getsockname()
         self.url = f"http://{self.host}:{self.port}"
         self._settings = Settings(
-            database_url=database.service_url, port=self.port, workers=workers
+            database_url=database.service_url, port=self.port, workers=workers, **settings
         )
 
     def start(self, *, until: str = "/ready") -> None:
@@ -149,10 +149,15 @@ RUNNING: list[Service] = []
 
 @contextmanager
 def running_service(
-    database: Database, folder: Path, workers: int = 1, *, until: str = "/ready"
+    database: Database,
+    folder: Path,
+    workers: int = 1,
+    *,
+    until: str = "/ready",
+    **settings: Any,
 ) -> Iterator[Service]:
     """Run the service; afterwards it must drain, exit with 0 and have logged no error."""
-    service = Service(database, folder, workers)
+    service = Service(database, folder, workers, **settings)
     RUNNING.append(service)
     try:
         service.start(until=until)

@@ -17,6 +17,7 @@ PAYMENT: Final = "pay_"
 REFUND: Final = "ref_"
 EVENT: Final = "evt_"
 REQUEST: Final = "req_"
+WEBHOOK: Final = "whe_"
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 

@@ -23,6 +23,7 @@ class State:
         """Use `directory`, which is made when something is first written."""
         self.directory = directory
         self.log = directory / "service.log"
+        self.transaction_log = directory / "log"
 
     def read(self, name: str) -> str | None:
         """Return the text of a file, None when there is no such file."""

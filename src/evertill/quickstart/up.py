@@ -26,6 +26,7 @@ from evertill.quickstart import backing, demo, faults
 from evertill.quickstart.backing import Backing, shown
 from evertill.quickstart.demo import Demo
 from evertill.quickstart.state import State
+from evertill.service.journaling import log_location
 from evertill.service.listening import listen
 from evertill.service.settings import Settings, read_settings
 from evertill.service.signals import Signals
@@ -82,11 +83,16 @@ def _run(settings: Settings, state: State, signals: Signals) -> int:
         stack.callback(os.close, log)
         state.bound_log()
         log_from_bytes = faults.log_size_bytes(state.log)
-        settings = msgspec.structs.replace(settings, database_url=base.url)
+        settings = msgspec.structs.replace(
+            settings,
+            database_url=base.url,
+            webhooks_private=True,
+            log_folder=settings.log_folder or str(state.transaction_log.absolute()),
+        )
         supervisor = stack.enter_context(Supervisor(settings, listener, log, _tell))
         _wait_until_ready(settings, supervisor, signals, state.log, log_from_bytes)
         demo.write(state, access)
-        _tell(_welcome(access, base, state))
+        _tell(_welcome(access, base, state, settings))
         with contextlib.suppress(KeyboardInterrupt):
             _watch(supervisor, base, state, signals, say)
         _stop(supervisor, base)
@@ -179,11 +185,14 @@ def _address(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _welcome(access: Demo, base: Backing, state: State) -> str:
+def _welcome(access: Demo, base: Backing, state: State, settings: Settings) -> str:
     """Return the one page that a newcomer reads, in one piece."""
     logs = [shown(state.log)]
     if base.cluster is not None:
         logs.append(shown(base.cluster.log))
+    journal = log_location(settings)
+    if journal == settings.log_folder:
+        journal = str(shown(Path(journal)))
     return f"""
 Evertill takes payments at {access.url}
 
@@ -191,6 +200,7 @@ Evertill takes payments at {access.url}
   Docs     {access.url}/docs
   Data     {base.name}
   Logs     {", ".join(map(str, logs))}
+  Journal  {journal}
 
 Take a first payment: paste this into another terminal.
 

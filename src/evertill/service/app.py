@@ -25,7 +25,8 @@ from evertill.service.bodies import check_media_type
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
-from evertill.service.jobs import run_expiry, run_folding, run_settlement
+from evertill.service.jobs import run_expiry, run_folding, run_measuring, run_settlement
+from evertill.service.journaling import relays
 from evertill.service.login import address
 from evertill.service.models import Health, Readiness
 from evertill.service.moves import Moves
@@ -33,6 +34,7 @@ from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
 from evertill.service.resources import Resources
 from evertill.service.routes import ROUTES, Route, Router
 from evertill.service.settings import Settings
+from evertill.service.webhooks import Webhooks
 from evertill.storage.committer import Committer
 from evertill.storage.database import pool
 
@@ -53,6 +55,7 @@ class App:
 
     def __init__(self, settings: Settings, stream: logs.LogStream) -> None:
         """Put the parts together; nothing is started, and the database is not needed yet."""
+        self._settings = settings
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         database = address(settings)
@@ -68,6 +71,7 @@ class App:
             Payments(self._committer),
             Resources(self._pool),
             Moves(self._pool),
+            Webhooks(self._pool, is_private_allowed=settings.webhooks_private),
             self,
             docs,
         )
@@ -84,6 +88,8 @@ class App:
             run_expiry(self._pool),
             run_folding(self._pool),
             run_settlement(self._pool),
+            run_measuring(self._pool),
+            *relays(self._settings),
             self.server.sweep(),
             self._stream.run(),
             self._gauge(),

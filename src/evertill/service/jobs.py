@@ -1,5 +1,7 @@
 """What has to happen by itself: balances are folded, authorizations expire, captures are settled.
 
+Beside that, the outbox is measured, because nobody asks for a backlog until it is too late.
+
 Every worker of every task runs these. The database decides who does what: rows are claimed with
 SKIP LOCKED, the settlement's progress is one locked row, one session folds at a time. So running
 them everywhere is safe, and losing any of them is harmless.
@@ -18,6 +20,8 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.domain import ids
+from evertill.service import metrics
+from evertill.storage import outbox
 from evertill.storage.moves import EXPIRE_BATCH_SIZE_MAX, expire_authorizations
 from evertill.storage.statements import STATEMENTS
 
@@ -27,6 +31,7 @@ FOLD_BATCHES_MAX: Final = 2_000
 EXPIRE_INTERVAL_S: Final = 10.0
 SETTLE_INTERVAL_S: Final = 600.0
 SETTLEMENT_DELAY: Final = timedelta(days=2)
+MEASURE_INTERVAL_S: Final = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +51,11 @@ async def run_settlement(pool: AsyncConnectionPool) -> None:
     await _repeat(SETTLE_INTERVAL_S, lambda: settle(pool), "captures could not be settled")
 
 
+async def run_measuring(pool: AsyncConnectionPool) -> None:
+    """Publish what waits in the outbox, over and over."""
+    await _repeat(MEASURE_INTERVAL_S, lambda: _measure(pool), "the outbox could not be measured")
+
+
 async def fold(pool: AsyncConnectionPool) -> None:
     """Fold all that was posted, a bounded number of batches in each transaction."""
     folded = FOLD_BATCHES_MAX
@@ -56,6 +66,11 @@ async def fold(pool: AsyncConnectionPool) -> None:
 async def settle(pool: AsyncConnectionPool, delay: timedelta = SETTLEMENT_DELAY) -> int:
     """Settle what was captured more than `delay` ago; return how many balances were moved."""
     return await _call(pool, "settle_captures", {"run_id": ids.new_id().hex(), "delay": delay})
+
+
+async def _measure(pool: AsyncConnectionPool) -> None:
+    for receiver, (batches, oldest_s) in (await outbox.measure(pool)).items():
+        metrics.observe_outbox(receiver.name.lower(), batches, oldest_s)
 
 
 async def _expire(pool: AsyncConnectionPool) -> None:

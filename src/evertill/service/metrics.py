@@ -18,6 +18,7 @@ FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 SCRAPE_TRIES_MAX: Final = 10
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 LATENCY_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.5, 1, 2, 5)
+LAG_BUCKETS_S: Final = (0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60, 600, 3600)
 BATCH_SIZE_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 LATENCY: Final = Histogram(
@@ -48,6 +49,26 @@ POOL_WAITING: Final = Gauge(
 READY: Final = Gauge(
     "evertill_ready", "1 while this worker can take payments.", multiprocess_mode="livemin"
 )
+LOG_RECORDS: Final = Counter("evertill_log_records", "Events written to the transaction log.")
+LOG_LAG: Final = Histogram(
+    "evertill_log_lag_seconds",
+    "Seconds from an object's oldest event to the object stored in the transaction log.",
+    buckets=LAG_BUCKETS_S,
+)
+WEBHOOKS: Final = Counter("evertill_webhook_attempts", "Webhooks sent, by outcome.", ["outcome"])
+PUBLISHED: Final = Counter("evertill_topic_events", "Events published to the topic.")
+OUTBOX_BATCHES: Final = Gauge(
+    "evertill_outbox_batches",
+    "Commits whose events a receiver (log, webhooks, topic) has not taken yet.",
+    ["receiver"],
+    multiprocess_mode="livemostrecent",
+)
+OUTBOX_AGE: Final = Gauge(
+    "evertill_outbox_oldest_seconds",
+    "Seconds that a receiver's oldest event has waited.",
+    ["receiver"],
+    multiprocess_mode="livemostrecent",
+)
 
 _children: Final[dict[tuple[str, str, int], Histogram]] = {}
 
@@ -69,6 +90,23 @@ def observe_commit(size: int, seconds: float) -> None:
     PAYMENTS.inc(size)
     BATCH_SIZE.observe(size)
     COMMIT_SECONDS.observe(seconds)
+
+
+def observe_log(records: int, lag_s: float) -> None:
+    """Note one object of the transaction log."""
+    LOG_RECORDS.inc(records)
+    LOG_LAG.observe(lag_s)
+
+
+def observe_webhook(outcome: str) -> None:
+    """Note one attempt at a webhook: delivered, failed or dead."""
+    WEBHOOKS.labels(outcome).inc()
+
+
+def observe_outbox(receiver: str, batches: int, oldest_s: float) -> None:
+    """Note what waits for a receiver."""
+    OUTBOX_BATCHES.labels(receiver).set(batches)
+    OUTBOX_AGE.labels(receiver).set(oldest_s)
 
 
 def scrape() -> bytes:

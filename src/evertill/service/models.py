@@ -127,6 +127,39 @@ class NewValidation(
     reference: Reference | None = None
 
 
+EventType = Literal[
+    "payment.authorized",
+    "payment.declined",
+    "payment.captured",
+    "payment.canceled",
+    "payment.expired",
+    "payment.refunded",
+]
+
+
+class NewWebhook(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """An endpoint to tell of events: of all of them, or of those whose types are named."""
+
+    url: Annotated[
+        str,
+        Meta(
+            min_length=9,
+            max_length=2048,
+            description="A public https:// address.",
+            examples=["https://example.com/hooks"],
+        ),
+    ]
+    types: Annotated[list[EventType], Meta(min_length=1, max_length=16)] | None = None
+
+
+class NewRedelivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event to deliver once more."""
+
+    event_id: Annotated[str, Meta(max_length=64, examples=["evt_019a2b3c4d5e7f008192a3b4c5d6e7f8"])]
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What went wrong, as RFC 9457 has it; branch on `code`."""
 
@@ -196,6 +229,54 @@ class EventPage(msgspec.Struct, frozen=True, kw_only=True):
 
     data: list[Event]
     next_cursor: str | None
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint that is told of events; without `types`, of all."""
+
+    id: str
+    url: str
+    types: list[str] | None
+    status: Literal["enabled", "disabled"]
+    disabled_reason: str | None
+    created_at: datetime
+
+
+class WebhookSecret(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint's signing secret, which is told only now."""
+
+    id: str
+    secret: str
+
+
+class WebhookList(msgspec.Struct, frozen=True, kw_only=True):
+    """The merchant's endpoints."""
+
+    data: list[Webhook]
+
+
+class Redelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """The event will be delivered once more."""
+
+    webhook_id: str
+    event_id: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that the endpoint was not told of, and why."""
+
+    event_id: str
+    type: str
+    payment_id: str
+    attempts: int
+    attempted_at: datetime | None
+    error: str | None
+
+
+class DeadLetterList(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to 100 events that the endpoint was not told of, oldest first."""
+
+    data: list[DeadLetter]
 
 
 class Balances(msgspec.Struct, frozen=True, kw_only=True):

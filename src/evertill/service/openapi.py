@@ -157,8 +157,9 @@ def _operation(route: Route) -> Json:
 def _parameters(route: Route) -> list[Json]:
     parameters = []
     if "{id}" in route.path:
-        schema: Json = {"type": "string", "pattern": "^pay_[0-9a-f]{32}$"}
-        parameters.append(_parameter("id", "path", "The payment's id.", schema))
+        whose, prefix = ("webhook", "whe_") if "/webhooks/" in route.path else ("payment", "pay_")
+        schema: Json = {"type": "string", "pattern": f"^{prefix}[0-9a-f]{{32}}$"}
+        parameters.append(_parameter("id", "path", f"The {whose}'s id.", schema))
     if "{asset}" in route.path:
         schema = {"type": "string", "enum": sorted(docs.MEDIA_TYPES)}
         parameters.append(_parameter("asset", "path", "A file's name.", schema))

@@ -36,11 +36,13 @@ class Operation(NamedTuple):
 TAGS: Final = {
     "payments": "Take payments and move them: capture, cancel, refund.",
     "account": "What the merchant has, and what happened.",
+    "webhooks": "Be told of events, by the Standard Webhooks specification.",
     "operations": "For load balancers and operators; no key is needed.",
     "documentation": "This document.",
 }
 
 _OF_PAYMENT: Final = {"id": "$response.body#/id"}
+_OF_WEBHOOK: Final = {"id": "$response.body#/id"}
 _REFUSED: Final = (errors.UnknownCurrency, errors.CardNumberRefused)
 _CAN_CAPTURE: Final = (errors.IllegalTransition, errors.AmountTooLarge)
 
@@ -123,6 +125,40 @@ OPERATIONS: Final = {
         "for what happened since.",
         (errors.InvalidRequest,),
         {"listEvents": {"cursor": "$response.body#/next_cursor"}},
+    ),
+    "create_webhook": Operation(
+        "createWebhook",
+        "webhooks",
+        "Each event is posted as a signed message until it is answered with 2xx, after 5 seconds, "
+        "then minutes, then hours, for three days. The secret is told only here.",
+        (),
+        {"getWebhook": _OF_WEBHOOK, "deleteWebhook": _OF_WEBHOOK},
+    ),
+    "list_webhooks": Operation("listWebhooks", "webhooks", "All endpoints of the merchant."),
+    "get_webhook": Operation("getWebhook", "webhooks", "The endpoint as it stands now."),
+    "delete_webhook": Operation(
+        "deleteWebhook", "webhooks", "What was still to be delivered to it is forgotten."
+    ),
+    "enable_webhook": Operation(
+        "enableWebhook",
+        "webhooks",
+        "An endpoint that answers 410 is disabled. Enabled again, it is told of new events, and of "
+        "those that were waiting.",
+    ),
+    "rotate_webhook": Operation(
+        "rotateWebhookSecret",
+        "webhooks",
+        "Answers a new secret. The one before signs along for 24 hours.",
+    ),
+    "redeliver": Operation(
+        "redeliverEvent",
+        "webhooks",
+        "Whether it was delivered before, is still tried, or is among the dead letters.",
+    ),
+    "list_dead_letters": Operation(
+        "listDeadLetters",
+        "webhooks",
+        "What was tried for three days in vain, or when the endpoint was gone.",
     ),
     "health": Operation(
         "getHealth", "operations", "The process answers; the database is not asked."

@@ -30,6 +30,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8080
     workers: int = 2
     region: str = "local"
+    # The transaction log goes to the bucket, else to the folder; with neither, events wait.
+    log_bucket: str = ""
+    log_folder: str = ""
+    # Events are published to this SNS topic, where one is named.
+    events_topic_arn: str = ""
+    # What answers instead of AWS, here and in tests.
+    aws_endpoint_url: str = ""
+    # Whether webhooks may go to private addresses and over plain HTTP: for a machine of one's own.
+    webhooks_private: bool = False
 
     def environment(self) -> dict[str, str]:
         """Return the environment that reads back as these settings, for worker processes."""

@@ -271,3 +271,237 @@ BEGIN
     RETURN coalesce(settled, 0);
 END
 $$;
+
+-- Begin or go on with a term: the right to hand the outbox to one receiver, for as long as `lease`
+-- or until the caller's connection ends. Answers nothing while another holds it, and never waits.
+-- A holder has a session lock beside its lease, so that its death is noticed at once; the lease ends
+-- the term of one that is frozen or cut off. Answers the database's time, where the log stands, and
+-- the oldest batches that the receiver has not taken, up to `most` events or a little more.
+CREATE OR REPLACE FUNCTION claim_outbox(
+    of_receiver smallint, of_term uuid, lease interval, most integer
+) RETURNS TABLE (claimed_at timestamptz, head_region text, head_chain uuid, head_sequence integer,
+    head_hash text, batch_ids bigint[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    held relay_terms;
+    lock_class integer := 'relay_terms'::regclass::integer;
+BEGIN
+    SELECT * INTO held FROM relay_terms WHERE receiver = of_receiver FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    claimed_at := clock_timestamp();
+    IF held.term_id IS DISTINCT FROM of_term THEN
+        IF held.lease_until > claimed_at THEN
+            IF NOT pg_try_advisory_lock(lock_class, hashtext(held.term_id::text)) THEN
+                RETURN;
+            END IF;
+            PERFORM pg_advisory_unlock(lock_class, hashtext(held.term_id::text));
+        END IF;
+        PERFORM pg_advisory_lock(lock_class, hashtext(of_term::text));
+    END IF;
+    -- Renewed at half of its time, so that an idle relay writes next to nothing.
+    IF held.term_id IS DISTINCT FROM of_term OR held.lease_until < claimed_at + lease / 2 THEN
+        UPDATE relay_terms SET term_id = of_term, lease_until = claimed_at + lease
+        WHERE receiver = of_receiver;
+    END IF;
+    -- The receiver is part of the text, so that its own partial index is found.
+    EXECUTE format('SELECT array_agg(batch_id ORDER BY batch_id) FROM (
+            SELECT batch_id, sum(size) OVER (ORDER BY batch_id) - size AS before
+            FROM (SELECT batch_id, cardinality(event_ids) AS size FROM outbox
+                WHERE pending & %s <> 0 ORDER BY batch_id LIMIT 1000) AS oldest
+        ) AS summed WHERE before < $1', of_receiver)
+    INTO batch_ids USING most;
+    head_region := held.region;
+    head_chain := held.chain_id;
+    head_sequence := held.sequence;
+    head_hash := held.last_hash;
+    RETURN NEXT;
+END
+$$;
+
+-- Take batches off a receiver's list. A row goes when every receiver that is `served` at all has
+-- taken it.
+CREATE OR REPLACE FUNCTION take_from_outbox(of_receiver smallint, served smallint, taken bigint[])
+RETURNS void LANGUAGE plpgsql SET search_path = evertill, pg_temp AS $$
+BEGIN
+    DELETE FROM outbox
+    WHERE batch_id = ANY (taken) AND pending & served & ~of_receiver = 0;
+    -- Another receiver may note the same batch now: whoever is second finds no bit left.
+    UPDATE outbox SET pending = pending & ~of_receiver WHERE batch_id = ANY (taken);
+    DELETE FROM outbox WHERE batch_id = ANY (taken) AND pending & served = 0;
+END
+$$;
+
+-- Note that a receiver has taken batches. False, and nothing done, when the term is another's by now.
+CREATE OR REPLACE FUNCTION settle_outbox(
+    of_receiver smallint, of_term uuid, served smallint, taken bigint[],
+    of_region text, of_sequence integer, of_hash text
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    UPDATE relay_terms SET region = of_region, chain_id = of_term, sequence = of_sequence,
+        last_hash = of_hash
+    WHERE receiver = of_receiver AND term_id = of_term;
+    IF NOT FOUND THEN
+        RETURN false;
+    END IF;
+    PERFORM take_from_outbox(of_receiver, served, taken);
+    RETURN true;
+END
+$$;
+
+-- Copy events to the deliveries of every endpoint that wants them. Safe to run on many tasks: each
+-- takes batches that no other is working on. Answers how many batches it took.
+CREATE OR REPLACE FUNCTION fan_out_webhooks(served smallint, most integer)
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    taken bigint[];
+BEGIN
+    SELECT array_agg(batch_id) INTO taken FROM (
+        SELECT batch_id FROM outbox WHERE pending & 2 <> 0
+        ORDER BY batch_id LIMIT most FOR UPDATE SKIP LOCKED
+    ) AS oldest;
+    IF taken IS NULL THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO webhook_deliveries (endpoint_id, event_id, merchant_id, transaction_id, due_at)
+    SELECT endpoint_id, e.event_id, e.merchant_id, e.transaction_id, clock_timestamp()
+    FROM outbox AS o
+    CROSS JOIN LATERAL unnest(o.merchant_ids, o.event_ids) AS named (merchant_id, event_id)
+    JOIN webhook_endpoints AS w ON w.merchant_id = named.merchant_id
+    JOIN events AS e ON e.merchant_id = named.merchant_id
+        AND e.transaction_id = o.transaction_id AND e.event_id = named.event_id
+    WHERE o.batch_id = ANY (taken) AND w.disabled_reason IS NULL
+        AND (w.types IS NULL OR e.type = ANY (w.types))
+    ORDER BY o.batch_id
+    ON CONFLICT DO NOTHING;
+    PERFORM take_from_outbox(2::smallint, served, taken);
+    RETURN cardinality(taken);
+END
+$$;
+
+-- Take deliveries that are due and that nobody else is at, a few of each endpoint, so that none is
+-- delayed by another. They are due again after `lease`, should the caller die.
+CREATE OR REPLACE FUNCTION claim_deliveries(
+    busy uuid[], each integer, most integer, lease interval
+) RETURNS TABLE (endpoint_id uuid, event_id uuid, url text, secrets text[], attempts smallint,
+    type text, created_at timestamptz, answer text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    -- One time for all, which an index can be searched for.
+    at timestamptz := clock_timestamp();
+BEGIN
+    RETURN QUERY
+    WITH due AS MATERIALIZED (
+        SELECT d.endpoint_id, d.event_id
+        FROM webhook_endpoints AS w
+        CROSS JOIN LATERAL (
+            SELECT p.endpoint_id, p.event_id FROM webhook_deliveries AS p
+            WHERE p.endpoint_id = w.endpoint_id AND p.due_at <= at
+            ORDER BY p.due_at LIMIT each FOR UPDATE SKIP LOCKED
+        ) AS d
+        WHERE w.disabled_reason IS NULL AND w.paused_until <= at
+            AND w.endpoint_id <> ALL (busy)
+        LIMIT most
+    ), leased AS (
+        UPDATE webhook_deliveries AS p
+        SET due_at = at + lease, attempts = p.attempts + 1, attempted_at = at
+        FROM due WHERE p.endpoint_id = due.endpoint_id AND p.event_id = due.event_id
+        RETURNING p.*
+    )
+    SELECT l.endpoint_id, l.event_id, w.url,
+        CASE WHEN w.previous_until > at THEN ARRAY[w.secret, w.previous_secret]
+            ELSE ARRAY[w.secret] END,
+        l.attempts, e.type, e.created_at, e.answer
+    FROM leased AS l
+    JOIN webhook_endpoints AS w ON w.endpoint_id = l.endpoint_id
+    JOIN events AS e ON e.merchant_id = l.merchant_id AND e.transaction_id = l.transaction_id
+        AND e.event_id = l.event_id
+    ORDER BY e.transaction_id, e.event_id;
+END
+$$;
+
+-- Note how a delivery went: done when there is no error; else due again after `later`, or a dead
+-- letter without it. `pause` leaves the whole endpoint alone, `disable` for good.
+CREATE OR REPLACE FUNCTION finish_delivery(
+    of_endpoint uuid, of_event uuid, found_error text, later interval, pause interval, disable text
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    IF found_error IS NULL THEN
+        DELETE FROM webhook_deliveries WHERE endpoint_id = of_endpoint AND event_id = of_event;
+        UPDATE webhook_endpoints SET failures = 0
+        WHERE endpoint_id = of_endpoint AND failures > 0;
+        RETURN;
+    END IF;
+    UPDATE webhook_deliveries SET due_at = clock_timestamp() + later, error = found_error
+    WHERE endpoint_id = of_endpoint AND event_id = of_event;
+    -- From the third failure in a row on, all of the endpoint's deliveries wait, up to a minute.
+    UPDATE webhook_endpoints SET failures = failures + 1,
+        disabled_reason = coalesce(disable, disabled_reason),
+        paused_until = greatest(paused_until, clock_timestamp() + coalesce(pause,
+            CASE WHEN failures >= 2 THEN least(2 ^ least(failures, 6), 60) ELSE 0 END
+                * interval '1 second'))
+    WHERE endpoint_id = of_endpoint;
+END
+$$;
+
+-- Create a merchant's endpoint; false when the merchant has `most` already.
+CREATE OR REPLACE FUNCTION create_webhook(
+    of_merchant bigint, new_endpoint uuid, new_url text, new_types text[], new_secret text,
+    most integer
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    PERFORM FROM merchants WHERE merchant_id = of_merchant FOR UPDATE;
+    IF (SELECT count(*) FROM webhook_endpoints WHERE merchant_id = of_merchant) >= most THEN
+        RETURN false;
+    END IF;
+    INSERT INTO webhook_endpoints (endpoint_id, merchant_id, url, types, secret)
+    VALUES (new_endpoint, of_merchant, new_url, new_types, new_secret);
+    RETURN true;
+END
+$$;
+
+-- Forget an endpoint and whatever was still to be told to it; false when it is not the merchant's.
+CREATE OR REPLACE FUNCTION remove_webhook(of_merchant bigint, of_endpoint uuid)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    DELETE FROM webhook_endpoints WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint;
+    RETURN FOUND;
+END
+$$;
+
+-- Give an endpoint a new secret; the one before signs along for `overlap`.
+CREATE OR REPLACE FUNCTION rotate_webhook(
+    of_merchant bigint, of_endpoint uuid, new_secret text, overlap interval
+) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    UPDATE webhook_endpoints SET secret = new_secret, previous_secret = secret,
+        previous_until = clock_timestamp() + overlap
+    WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint;
+    RETURN FOUND;
+END
+$$;
+
+-- Tell an endpoint again that was disabled.
+CREATE OR REPLACE FUNCTION enable_webhook(of_merchant bigint, of_endpoint uuid)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    UPDATE webhook_endpoints SET disabled_reason = NULL, failures = 0,
+        paused_until = '-infinity'
+    WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint;
+    RETURN FOUND;
+END
+$$;
+
+-- Deliver an event once more, whether it was delivered, is still tried, or is a dead letter.
+CREATE OR REPLACE FUNCTION redeliver_event(of_merchant bigint, of_endpoint uuid, of_event uuid)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    INSERT INTO webhook_deliveries (endpoint_id, event_id, merchant_id, transaction_id, due_at)
+    SELECT endpoint_id, event_id, merchant_id, transaction_id, clock_timestamp()
+    FROM webhook_endpoints JOIN events USING (merchant_id)
+    WHERE merchant_id = of_merchant AND endpoint_id = of_endpoint AND event_id = of_event
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE SET due_at = excluded.due_at, attempts = 0;
+    RETURN FOUND;
+END
+$$;

@@ -130,6 +130,98 @@ ORDER BY currency;
 -- Fold posted batches into stored balances; answer how many.
 SELECT fold_balances(%(most)s);
 
+-- name: claim_outbox
+-- Hold the outbox for a receiver; answer the time, the log's head and the oldest batches, or nothing.
+SELECT claimed_at, head_region, head_chain, head_sequence, head_hash, batch_ids
+FROM claim_outbox(%(receiver)s::smallint, %(term)s::uuid, %(lease)s::interval, %(most)s::integer);
+
+-- name: read_outbox
+-- The events of claimed batches, in the order in which they were taken.
+SELECT e.merchant_id, e.event_id, e.payment_id, e.type, e.created_at, e.answer
+FROM outbox AS o
+CROSS JOIN LATERAL unnest(o.merchant_ids, o.event_ids) WITH ORDINALITY
+    AS named (merchant_id, event_id, position)
+JOIN events AS e ON e.merchant_id = named.merchant_id AND e.transaction_id = o.transaction_id
+    AND e.event_id = named.event_id
+WHERE o.batch_id = ANY (%(batch_ids)s::bigint[])
+ORDER BY o.batch_id, named.position;
+
+-- name: settle_outbox
+-- Note that a receiver has taken batches; answer whether the term was still the caller's.
+SELECT settle_outbox(%(receiver)s::smallint, %(term)s::uuid, %(served)s::smallint,
+    %(batch_ids)s::bigint[], %(region)s::text, %(sequence)s::integer, %(hash)s::text);
+
+-- name: measure_outbox
+-- For each receiver: how many batches wait, roughly, and for how many seconds the oldest has.
+SELECT receiver, coalesce(newest - oldest + 1, 0),
+    coalesce(extract(epoch FROM clock_timestamp()
+        - (SELECT created_at FROM outbox WHERE batch_id = oldest)), 0)::float8
+FROM (
+    SELECT 1 AS receiver, (SELECT min(batch_id) FROM outbox WHERE pending & 1 <> 0) AS oldest,
+        (SELECT max(batch_id) FROM outbox WHERE pending & 1 <> 0) AS newest
+    UNION ALL
+    SELECT 2, (SELECT min(batch_id) FROM outbox WHERE pending & 2 <> 0),
+        (SELECT max(batch_id) FROM outbox WHERE pending & 2 <> 0)
+    UNION ALL
+    SELECT 4, (SELECT min(batch_id) FROM outbox WHERE pending & 4 <> 0),
+        (SELECT max(batch_id) FROM outbox WHERE pending & 4 <> 0)
+) AS ends;
+
+-- name: fan_out_webhooks
+-- Copy events to the deliveries of the endpoints that want them; answer how many batches it took.
+SELECT fan_out_webhooks(%(served)s::smallint, %(most)s::integer);
+
+-- name: claim_deliveries
+-- Deliveries that are due, a few of each endpoint that is not busy.
+SELECT endpoint_id, event_id, url, secrets, attempts, type, created_at, answer
+FROM claim_deliveries(%(busy)s::uuid[], %(each)s::integer, %(most)s::integer, %(lease)s::interval);
+
+-- name: finish_delivery
+-- Note how a delivery went.
+SELECT finish_delivery(%(endpoint_id)s::uuid, %(event_id)s::uuid, %(error)s::text,
+    %(later)s::interval, %(pause)s::interval, %(disable)s::text);
+
+-- name: list_webhooks
+-- A merchant's endpoints, or the one that is named.
+SELECT endpoint_id, url, types, disabled_reason, created_at
+FROM webhook_endpoints
+WHERE merchant_id = %(merchant_id)s
+    AND (%(endpoint_id)s::uuid IS NULL OR endpoint_id = %(endpoint_id)s::uuid)
+ORDER BY endpoint_id;
+
+-- name: create_webhook
+-- Create an endpoint; answer whether there was room for it.
+SELECT create_webhook(%(merchant_id)s::bigint, %(endpoint_id)s::uuid, %(url)s::text,
+    %(types)s::text[], %(secret)s::text, %(most)s::integer);
+
+-- name: remove_webhook
+-- Forget an endpoint; answer whether it was there.
+SELECT remove_webhook(%(merchant_id)s::bigint, %(endpoint_id)s::uuid);
+
+-- name: rotate_webhook
+-- Give an endpoint a new secret; answer whether it is there.
+SELECT rotate_webhook(%(merchant_id)s::bigint, %(endpoint_id)s::uuid, %(secret)s::text,
+    %(overlap)s::interval);
+
+-- name: enable_webhook
+-- Tell an endpoint again; answer whether it is there.
+SELECT enable_webhook(%(merchant_id)s::bigint, %(endpoint_id)s::uuid);
+
+-- name: redeliver_event
+-- Deliver an event once more; answer whether both are there.
+SELECT redeliver_event(%(merchant_id)s::bigint, %(endpoint_id)s::uuid, %(event_id)s::uuid);
+
+-- name: list_dead_letters
+-- What an endpoint was not told, oldest first.
+SELECT d.event_id, e.type, e.payment_id, d.attempts, d.attempted_at, d.error
+FROM webhook_deliveries AS d
+JOIN events AS e ON e.merchant_id = d.merchant_id AND e.transaction_id = d.transaction_id
+    AND e.event_id = d.event_id
+WHERE d.merchant_id = %(merchant_id)s AND d.endpoint_id = %(endpoint_id)s::uuid
+    AND d.due_at IS NULL
+ORDER BY d.attempted_at
+LIMIT %(most)s;
+
 -- name: find_principal
 -- The merchant and the scopes behind an API key's digest.
 SELECT m.merchant_id, m.active, m.terms::text, k.scopes

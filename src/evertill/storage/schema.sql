@@ -200,16 +200,77 @@ CREATE TABLE refunds (
     PRIMARY KEY (merchant_id, payment_id, refund_id)
 );
 
--- The outbox: one row per committed batch names the events that are still to be delivered.
+-- The outbox: one row per committed batch names the events that are still to be delivered. A row's
+-- number is drawn while the batch holds its payments' locks, and a payment's next event can only come
+-- once that commit is visible: so the order of numbers is every payment's own order, and whoever can
+-- see a row can see every earlier one of the same payments. `pending` has a bit for each receiver that
+-- has not taken it yet: 1 is the transaction log, 2 the webhooks, 4 the topic. See
+-- docs/decisions/0030-transaction-log.md.
 CREATE TABLE outbox (
     batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- The events' own: together with merchant and event it is their key.
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    pending smallint NOT NULL DEFAULT 7,
     created_at timestamptz NOT NULL,
     merchant_ids bigint[] NOT NULL,
     event_ids uuid[] NOT NULL
 );
+-- A receiver that is behind must not make the others read past what it has not taken.
+CREATE INDEX outbox_for_log ON outbox (batch_id) WHERE pending & 1 <> 0;
+CREATE INDEX outbox_for_webhooks ON outbox (batch_id) WHERE pending & 2 <> 0;
+CREATE INDEX outbox_for_topic ON outbox (batch_id) WHERE pending & 4 <> 0;
 -- Ids do not compress; trying to costs time on every commit.
 ALTER TABLE outbox ALTER COLUMN merchant_ids SET STORAGE EXTERNAL;
 ALTER TABLE outbox ALTER COLUMN event_ids SET STORAGE EXTERNAL;
+
+-- Who hands the outbox to a receiver at the moment, and until when nobody else may. For the log also
+-- where it stands: the last object that was acknowledged.
+CREATE TABLE relay_terms (
+    receiver smallint PRIMARY KEY,
+    term_id uuid,
+    lease_until timestamptz NOT NULL DEFAULT '-infinity',
+    region text,
+    chain_id uuid,
+    sequence integer,
+    last_hash text
+);
+INSERT INTO relay_terms (receiver) VALUES (1), (4);
+
+-- Where merchants want to be told. Secrets are kept as they are, because they sign; the one before
+-- signs along until `previous_until`. An endpoint that keeps failing is left alone for a while.
+CREATE TABLE webhook_endpoints (
+    endpoint_id uuid PRIMARY KEY,
+    merchant_id bigint NOT NULL REFERENCES merchants,
+    url text NOT NULL CHECK (length(url) <= 2048),
+    -- The types of events that are wanted; NULL is all.
+    types text[],
+    secret text NOT NULL,
+    previous_secret text,
+    previous_until timestamptz,
+    disabled_reason text,
+    failures integer NOT NULL DEFAULT 0,
+    paused_until timestamptz NOT NULL DEFAULT '-infinity',
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX webhook_endpoints_by_merchant ON webhook_endpoints (merchant_id);
+
+-- What is still to be told: a row goes when it was delivered. Without a time it is a dead letter:
+-- nothing more is tried until the merchant asks for it.
+CREATE TABLE webhook_deliveries (
+    endpoint_id uuid NOT NULL REFERENCES webhook_endpoints ON DELETE CASCADE,
+    event_id uuid NOT NULL,
+    merchant_id bigint NOT NULL,
+    transaction_id xid8 NOT NULL,
+    attempts smallint NOT NULL DEFAULT 0,
+    due_at timestamptz,
+    attempted_at timestamptz,
+    error text,
+    PRIMARY KEY (endpoint_id, event_id)
+) WITH (fillfactor = 80);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at)
+    WHERE due_at IS NOT NULL;
+CREATE INDEX webhook_deliveries_dead ON webhook_deliveries (endpoint_id, attempted_at)
+    WHERE due_at IS NULL;
 
 -- Up to when captures have been settled: moved from pending to available.
 CREATE TABLE settlement_progress (

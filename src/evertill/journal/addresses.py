@@ -1,0 +1,70 @@
+"""Where webhooks may go: public addresses over HTTPS, unless the operator allows more.
+
+It is separate because it is the guard against requests that a merchant makes us send to our own
+network (SSRF). A name is resolved once, every address it has must be public, and the connection is
+made to the very address that was checked, so that a name cannot answer differently a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from evertill.domain.errors import EvertillError
+
+URL_LENGTH_MAX: Final = 2048
+HTTPS_PORT: Final = 443
+HTTP_PORT: Final = 80
+# Networks that stand for IPv4 addresses: what is inside is what would be reached.
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressRefused(EvertillError):
+    """The address is not one that webhooks may be sent to."""
+
+    code = "address_refused"
+
+
+def check_url(url: str, *, is_private_allowed: bool) -> tuple[str, int]:
+    """Return host and port of a webhook's URL; raise AddressRefused, saying why."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise AddressRefused("The URL cannot be read.") from None
+    if len(url) > URL_LENGTH_MAX or not url.isascii() or not url.isprintable() or " " in url:
+        raise AddressRefused(f"The URL has to be ASCII of at most {URL_LENGTH_MAX} characters.")
+    if parts.scheme != "https" and not (is_private_allowed and parts.scheme == "http"):
+        raise AddressRefused("The URL has to begin with https://.")
+    if not host or "@" in parts.netloc or parts.fragment:
+        raise AddressRefused("The URL needs a host, and neither a login nor a fragment.")
+    return host, port or (HTTPS_PORT if parts.scheme == "https" else HTTP_PORT)
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address is one of the internet, reached neither inside nor by a detour."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+async def resolve(url: str, *, is_private_allowed: bool) -> str:
+    """Return the address to connect to; raise AddressRefused, or OSError for an unknown name."""
+    host, port = check_url(url, is_private_allowed=is_private_allowed)
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+    if not is_private_allowed:
+        for address in addresses:
+            if not is_public(ipaddress.ip_address(address)):
+                raise AddressRefused("The host's address is not a public one.")
+    return addresses[0]

@@ -1,0 +1,158 @@
+"""The relay: takes committed events out of the outbox and appends them to the transaction log.
+
+It runs in every worker process. The database gives the outbox to one of them at a time, for a term
+that ends with the holder's connection; the others ask again now and then. Each term writes a chain
+of its own (docs/decisions/0030-transaction-log.md), so whatever dies at whatever moment leaves a
+chain that ends, never one that is broken: the next term repeats what was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from evertill.domain import ids
+from evertill.domain.outbox import Claim, Outbox, OutboxUnavailable
+from evertill.journal.records import Chain, Draft, Sealed
+from evertill.journal.stores import Store, StoreUnavailable
+
+RECORDS_MAX: Final = 10_000
+# What is read at once: decoding a slice keeps the worker from its payments for about a millisecond.
+BATCHES_PER_READ: Final = 8
+RECORDS_PER_SLICE: Final = 100
+# Between two objects. It bounds the objects' number, and is most of the log's lag.
+POLL_INTERVAL_S: Final = 0.25
+STANDBY_INTERVAL_S: Final = 1.0
+RETRY_DELAY_MIN_S: Final = 0.25
+# Well within the lease, which is renewed before each try.
+RETRY_DELAY_MAX_S: Final = 5.0
+
+Connect = Callable[[bytes], Awaitable[Outbox]]
+# Called with the records of an object that is stored, and the seconds since the oldest's commit.
+Observe = Callable[[int, float], None]
+
+log = logging.getLogger(__name__)
+
+
+class TermOver(Exception):
+    """Another process holds the outbox by now."""
+
+
+class Relay(ABC):
+    """Hands the outbox to one receiver, term after term."""
+
+    def __init__(self, connect: Connect) -> None:
+        """Take what `connect` gives, which begins a term under the id that it is given."""
+        self._connect = connect
+
+    @abstractmethod
+    def begin(self, term: bytes, claim: Claim) -> None:
+        """Begin a term: whatever an earlier one had in hand is forgotten."""
+
+    @abstractmethod
+    async def relay(self, outbox: Outbox) -> None:
+        """Take and deliver some of what is there, or wait; raise TermOver."""
+
+    async def run(self) -> None:
+        """Relay for ever, term after term."""
+        delay_s = RETRY_DELAY_MIN_S
+        while True:
+            try:
+                await self._serve()
+                delay_s = RETRY_DELAY_MIN_S
+            except OutboxUnavailable as failure:
+                # The service says itself when the database is away, so this is no news.
+                log.info("the outbox cannot be relayed now", exc_info=failure)
+                delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
+            await pause(delay_s)
+
+    async def _serve(self) -> None:
+        """Hold the outbox for one term, as soon as it is free, until the term is over."""
+        term = ids.new_id()
+        outbox = await self._connect(term)
+        try:
+            while (claim := await outbox.claim(0)) is None:
+                await pause(STANDBY_INTERVAL_S)
+            self.begin(term, claim)
+            while True:
+                await self.relay(outbox)
+        except TermOver:
+            log.info("another process relays the outbox now")
+        finally:
+            await outbox.close()
+
+
+class LogRelay(Relay):
+    """Hands the outbox to the transaction log."""
+
+    def __init__(self, connect: Connect, store: Store, region: str, observe: Observe) -> None:
+        """Write objects of `region` to `store`."""
+        super().__init__(connect)
+        self._store = store
+        self._region = region
+        self._observe = observe
+        self._chain = Chain(region, "", None)
+
+    def begin(self, term: bytes, claim: Claim) -> None:
+        """Begin the term's chain, behind what was acknowledged last."""
+        self._chain = Chain(self._region, term.hex(), claim.head)
+
+    async def relay(self, outbox: Outbox) -> None:
+        """Write one object, or wait; raise TermOver."""
+        claim = await outbox.claim(RECORDS_MAX)
+        if claim is None:
+            raise TermOver
+        if not claim.batch_ids:
+            await pause(POLL_INTERVAL_S)
+            return
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        sealed, oldest_s = await _seal(outbox, self._chain, claim)
+        await self._store_for_good(outbox, sealed)
+        self._observe(len(sealed.lines) - 1, oldest_s + loop.time() - began_s)
+        if not await outbox.settle(claim.batch_ids, sealed.head):
+            raise TermOver
+        if len(sealed.lines) <= RECORDS_MAX:
+            await pause(POLL_INTERVAL_S)
+
+    async def _store_for_good(self, outbox: Outbox, sealed: Sealed) -> None:
+        """Store an object, trying until it is there; raise TermOver.
+
+        A try that seems to have failed may have succeeded, so it is always the same bytes under the
+        same key: a chain never has two objects in one place.
+        """
+        body = await asyncio.to_thread(sealed.pack)
+        delay_s = RETRY_DELAY_MIN_S
+        while True:
+            try:
+                await asyncio.to_thread(self._store.put, sealed.key, body)
+            except StoreUnavailable as failure:
+                log.warning("the transaction log cannot be written; it is tried again: %s", failure)
+            else:
+                return
+            await pause(delay_s)
+            delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
+            if await outbox.claim(0) is None:
+                raise TermOver
+
+
+async def _seal(outbox: Outbox, chain: Chain, claim: Claim) -> tuple[Sealed, float]:
+    """Read what was claimed and make the next object of it, in slices that payments don't feel."""
+    draft = Draft(chain)
+    oldest = claim.at
+    for start in range(0, len(claim.batch_ids), BATCHES_PER_READ):
+        events = await outbox.read(claim.batch_ids[start : start + BATCHES_PER_READ])
+        for first in range(0, len(events), RECORDS_PER_SLICE):
+            draft.add(events[first : first + RECORDS_PER_SLICE])
+            await asyncio.sleep(0)
+        oldest = min([oldest, *(event.created_at for event in events[:1])])
+    return draft.seal(claim.at), (claim.at - oldest).total_seconds()
+
+
+async def pause(delay_s: float) -> None:
+    """Wait about that long: tasks that fail together should not come back together."""
+    await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret

@@ -1,0 +1,104 @@
+"""The outbox as the journal uses it: a connection of its own, away from the payments.
+
+It is separate from the pool because a term lasts as long as its connection, and because its
+session's settings differ: nobody waits for these commits, and losing one repeats a delivery only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg import conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from evertill.domain.outbox import Claim, Head, OutboxEvent, OutboxUnavailable, Receiver
+from evertill.storage.database import service_conninfo
+from evertill.storage.statements import STATEMENTS
+
+# Longer than any delivery may take; a holder that dies is noticed at once all the same.
+LEASE: Final = timedelta(seconds=20)
+# Enough to sort what one statement reads without a file.
+WORK_MEM: Final = "16MB"
+
+
+async def connect(url: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+    """Return a connection for deliveries alone; raise OutboxUnavailable."""
+    settings = f" -c synchronous_commit=off -c work_mem={WORK_MEM}"
+    base = service_conninfo(url)
+    options = str(conninfo.conninfo_to_dict(base)["options"]) + settings
+    full = conninfo.make_conninfo(base, options=options, application_name="evertill-journal")
+    try:
+        return await psycopg.AsyncConnection.connect(full, autocommit=True, prepare_threshold=0)
+    except psycopg.Error as failure:
+        raise OutboxUnavailable from failure
+
+
+class PostgresOutbox:
+    """One term of one receiver on one connection; see evertill.domain.outbox.Outbox."""
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[tuple[Any, ...]],
+        term: bytes,
+        scope: dict[str, int],
+    ) -> None:
+        """Use `connection` alone; `scope` names the receiver and all that are served here."""
+        self._connection = connection
+        self._term = term
+        self._scope = scope
+
+    @classmethod
+    async def connect(
+        cls, url: str, term: bytes, receiver: Receiver, served: frozenset[Receiver]
+    ) -> Self:
+        """Connect for a term; raise OutboxUnavailable."""
+        connection = await connect(url)
+        return cls(connection, term, {"receiver": receiver, "served": sum(served)})
+
+    async def claim(self, most: int) -> Claim | None:
+        """Begin or go on with the term; None while another holds the outbox."""
+        rows = await self._call("claim_outbox", lease=LEASE, most=most)
+        if not rows:
+            return None
+        at, region, chain, sequence, last_hash, batch_ids = rows[0]
+        head = None if region is None else Head(region, chain.hex, sequence, last_hash)
+        return Claim(at, head, batch_ids or [])
+
+    async def read(self, batch_ids: Sequence[int]) -> list[OutboxEvent]:
+        """Return the events of claimed batches, in order."""
+        rows = await self._call("read_outbox", batch_ids=list(batch_ids))
+        return [OutboxEvent(r[0], r[1].bytes, r[2].bytes, r[3], r[4], r[5]) for r in rows]
+
+    async def settle(self, batch_ids: Sequence[int], head: Head | None) -> bool:
+        """Note that batches were delivered; False when the term has become another's."""
+        rows = await self._call(
+            "settle_outbox",
+            batch_ids=list(batch_ids),
+            region=head and head.region,
+            sequence=head and head.sequence,
+            hash=head and head.hash,
+        )
+        return bool(rows[0][0])
+
+    async def close(self) -> None:
+        """End the term, so that another can begin at once."""
+        await self._connection.close()
+
+    async def _call(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        given = {"term": self._term.hex(), **self._scope, **parameters}
+        try:
+            cursor = await self._connection.execute(STATEMENTS[statement], given, binary=True)
+            return await cursor.fetchall()
+        except psycopg.Error as failure:
+            raise OutboxUnavailable from failure
+
+
+async def measure(pool: AsyncConnectionPool) -> dict[Receiver, tuple[int, float]]:
+    """Return roughly how many batches wait for each receiver, and for how many seconds."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(STATEMENTS["measure_outbox"], binary=True)
+        rows = await cursor.fetchall()
+    return {Receiver(row[0]): (int(row[1]), float(row[2])) for row in rows}
