@@ -16,6 +16,7 @@ from evertill.journal.stores import LOCATION_PREFIX, open_store
 from evertill.journal.topic import Topic, TopicRelay
 from evertill.journal.webhooks import WebhookSender
 from evertill.service import metrics
+from evertill.service.login import address
 from evertill.service.settings import Settings
 from evertill.storage.outbox import PostgresOutbox
 from evertill.storage.webhooks import PostgresDeliveries
@@ -41,7 +42,7 @@ def relays(settings: Settings) -> list[Coroutine[Any, Any, None]]:
 
 
 def _webhook_sender(settings: Settings, served: frozenset[Receiver]) -> WebhookSender:
-    connect = partial(PostgresDeliveries.connect, settings.database_url, served)
+    connect = partial(PostgresDeliveries.connect, address(settings), served)
     return WebhookSender(
         connect, metrics.observe_webhook, is_private_allowed=settings.webhooks_private
     )
@@ -51,14 +52,14 @@ def _log_relay(settings: Settings, location: str, served: frozenset[Receiver]) -
     region = "" if settings.region == "local" else settings.region
     store = open_store(location, settings.aws_endpoint_url, region)
     connect = partial(
-        PostgresOutbox.connect, settings.database_url, receiver=Receiver.LOG, served=served
+        PostgresOutbox.connect, address(settings), receiver=Receiver.LOG, served=served
     )
     return LogRelay(connect, store, settings.region, metrics.observe_log)
 
 
 def _topic_relay(settings: Settings, served: frozenset[Receiver]) -> TopicRelay:
     connect = partial(
-        PostgresOutbox.connect, settings.database_url, receiver=Receiver.TOPIC, served=served
+        PostgresOutbox.connect, address(settings), receiver=Receiver.TOPIC, served=served
     )
     topic = Topic(settings.events_topic_arn, settings.aws_endpoint_url)
     return TopicRelay(connect, topic, metrics.PUBLISHED.inc)

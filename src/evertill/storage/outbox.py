@@ -15,7 +15,7 @@ from psycopg import conninfo
 from psycopg_pool import AsyncConnectionPool
 
 from evertill.domain.outbox import Claim, Head, OutboxEvent, OutboxUnavailable, Receiver
-from evertill.storage.database import service_conninfo
+from evertill.storage.database import Address, resolve
 from evertill.storage.statements import STATEMENTS
 
 # Longer than any delivery may take; a holder that dies is noticed at once all the same.
@@ -24,13 +24,13 @@ LEASE: Final = timedelta(seconds=20)
 WORK_MEM: Final = "16MB"
 
 
-async def connect(url: str) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+async def connect(address: Address) -> psycopg.AsyncConnection[tuple[Any, ...]]:
     """Return a connection for deliveries alone; raise OutboxUnavailable."""
     settings = f" -c synchronous_commit=off -c work_mem={WORK_MEM}"
-    base = service_conninfo(url)
-    options = str(conninfo.conninfo_to_dict(base)["options"]) + settings
-    full = conninfo.make_conninfo(base, options=options, application_name="evertill-journal")
     try:
+        base = await resolve(address)
+        options = str(conninfo.conninfo_to_dict(base)["options"]) + settings
+        full = conninfo.make_conninfo(base, options=options, application_name="evertill-journal")
         return await psycopg.AsyncConnection.connect(full, autocommit=True, prepare_threshold=0)
     except psycopg.Error as failure:
         raise OutboxUnavailable from failure
@@ -52,10 +52,10 @@ class PostgresOutbox:
 
     @classmethod
     async def connect(
-        cls, url: str, term: bytes, receiver: Receiver, served: frozenset[Receiver]
+        cls, address: Address, term: bytes, receiver: Receiver, served: frozenset[Receiver]
     ) -> Self:
         """Connect for a term; raise OutboxUnavailable."""
-        connection = await connect(url)
+        connection = await connect(address)
         return cls(connection, term, {"receiver": receiver, "served": sum(served)})
 
     async def claim(self, most: int) -> Claim | None:

@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from evertill.domain.outbox import OutboxUnavailable, Receiver
 from evertill.domain.webhooks import Delivery, Result
+from evertill.storage.database import Address
 from evertill.storage.outbox import connect
 from evertill.storage.packing import pack_uuid, register
 from evertill.storage.statements import STATEMENTS
@@ -59,9 +60,9 @@ class PostgresDeliveries:
         register(connection)
 
     @classmethod
-    async def connect(cls, url: str, served: frozenset[Receiver]) -> Self:
+    async def connect(cls, address: Address, served: frozenset[Receiver]) -> Self:
         """Connect; raise OutboxUnavailable."""
-        return cls(await connect(url), served)
+        return cls(await connect(address), served)
 
     async def fan_out(self) -> bool:
         """Make deliveries of what is in the outbox; tell whether there may be more of it."""
