@@ -42,6 +42,12 @@ CASES = [
         "not for us-east-1.payments.evertill.dev",
     ),
     Case(
+        "health-check-endpoint",
+        {f"{CHECK}.FullyQualifiedDomainName": "us-west-1.payments.evertill.dev"},
+        "Check1",
+        "has no record us-west-1.payments.evertill.dev",
+    ),
+    Case(
         "alarm-metric",
         {"active/Wrong": alarm("AWS/ECS/RunningTaskCount", "LessThan")},
         "Wrong",

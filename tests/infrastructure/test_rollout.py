@@ -83,6 +83,10 @@ def test_a_single_region_copies_nowhere(single: Assembly) -> None:
     assert "ReplicationConfiguration" not in json.dumps(single.template("data-us-east-1"))
 
 
+def test_a_single_region_has_no_alarm_about_which_role_it_has(single: Assembly) -> None:
+    assert "region-writer" not in json.dumps(single.template("watch-us-east-1"))
+
+
 def test_a_standby_can_be_added_to_a_single_region_later(single: Assembly) -> None:
     # No update makes a cluster join: it is a member from the beginning, or it is made anew.
     joined = single.only("global-us-east-1", "AWS::RDS::GlobalCluster")

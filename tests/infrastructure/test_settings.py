@@ -93,6 +93,7 @@ REFUSALS = [
     ("pay.evertill.io", "pay.example.org", "reserved by RFC 2606"),
     ("pay.evertill.io", "not a name", "'not a name' is not a domain name"),
     ("pay.evertill.io", "changeme.io", "changeme.io is a placeholder"),
+    ("pay.evertill.io", "foo.io", "foo.io is a placeholder"),
     ("pay.evertill.io", "evertill.internal", "evertill.internal is a placeholder"),
     ("oncall@evertill.io", "oncall@example.com", "nobody reads mail at example.com"),
     ("oncall@evertill.io", "changeme@evertill.io", "changeme@evertill.io is a placeholder"),
@@ -142,6 +143,11 @@ def test_a_missing_file_and_an_unknown_environment_are_named(tmp_path: Path) -> 
         read_settings(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="'test' is no environment; name one of dev, prod"):
         read_environment("test")
+
+
+@pytest.mark.parametrize("domain", ["barclays.io", "foodmart.io", "mastodon.social"])
+def test_a_name_that_only_contains_a_placeholder_is_somebodys(tmp_path: Path, domain: str) -> None:
+    assert domain == read(tmp_path, production("pay.evertill.io", domain)).domain
 
 
 def test_a_mistake_is_one_sentence_and_starts_no_node() -> None:

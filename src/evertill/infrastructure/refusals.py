@@ -32,7 +32,9 @@ RESERVED_ENDINGS: Final = ("example", "test", "invalid", "localhost", "local")
 # Nobody can prove that such a name is theirs, so no certificate would ever be issued for it.
 PRIVATE_ENDINGS: Final = ("internal", "lan", "home", "corp")
 PLACEHOLDERS: Final = re.compile(
-    r"(change-?me|place-?holder|your-?(domain|company|name|mail)|my-?(domain|company)|todo|foo|bar)",
+    r"change-?me|place-?holder|your-?(domain|company|name|mail)|my-?(domain|company)"
+    # As whole words: barclays, foodmart and mastodon are names like any other.
+    r"|(?<![a-z0-9])(todo|foo|bar)(?![a-z0-9])",
 )
 # A global table with strong consistency lives within one of these sets of regions:
 # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/V2globaltables_HowItWorks.html

@@ -81,7 +81,6 @@ class WatchStack(RegionalStack):
         )
         alerts = Alerts(self, "Alerts", self.names, self.names.topic, service.data.key)
         alarms = Alarms(self, "Alarms", self.names, alerts)
-        writer = add_role_alarm(alarms)
         add_region_alarm(alarms, add_service_alarms(alarms, service.edge))
         add_server_alarms(alarms, settings)
         add_certificate_alarm(alarms, service.edge.certificate)
@@ -89,7 +88,8 @@ class WatchStack(RegionalStack):
             add_validation_alarms(alarms, service.edge, service.validation)
         peer = settings.peer(region)
         if peer is not None:
-            add_replication_alarms(alarms, writer)
+            # A single region has one role, and nothing would read its state.
+            add_replication_alarms(alarms, add_role_alarm(alarms))
             add_log_alarms(alarms, peer)
         add_dashboard(self, alarms, service.edge)
 

@@ -1,4 +1,4 @@
-"""A health check probes a port, a protocol and a certificate name that the load balancer has."""
+"""A health check probes a name, port, protocol and certificate that the load balancer has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from evertill.checks.views.balancers import (
     is_public,
     listeners_of,
 )
-from evertill.checks.views.records import HEALTH_CHECK, RECORD, as_name, balancers_behind
+from evertill.checks.views.records import (
+    HEALTH_CHECK,
+    RECORD,
+    as_name,
+    balancers_behind,
+    is_missing,
+)
 
 # https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.html
 # Redirects count as healthy: "a status code of 200 or greater and less than 400".
@@ -27,6 +33,14 @@ def check(model: Model) -> Iterator[Report]:
     """Follow each health check's name to its load balancers and look for the door it knocks at."""
     for probe in model.resources_of(HEALTH_CHECK):
         kind = probe.text("HealthCheckConfig.Type")
+        name = as_name(probe.get("HealthCheckConfig.FullyQualifiedDomainName"))
+        if name and is_missing(model, name):
+            yield Report(
+                probe,
+                f"Its zone is written here and has no record {name}: the check never finds an "
+                "address.",
+                "Probe a name that leads to the load balancer, or write its record.",
+            )
         port = probe.number("HealthCheckConfig.Port", PORTS.get(kind or ""))
         if kind not in PORTS or port is None:
             continue

@@ -12,6 +12,7 @@ from evertill.assembly.model import as_text
 from evertill.checks.views.balancers import BALANCER
 
 RECORD = "AWS::Route53::RecordSet"
+ZONE = "AWS::Route53::HostedZone"
 HEALTH_CHECK = "AWS::Route53::HealthCheck"
 HOPS_MAX = 5
 
@@ -25,6 +26,22 @@ def as_name(value: Value) -> str | None:
 def records_named(model: Model, name: str) -> list[Resource]:
     """Return the records of a name, several when they are weighted, by region or by failover."""
     return [record for record in model.resources_of(RECORD) if as_name(record.get("Name")) == name]
+
+
+def is_missing(model: Model, name: str) -> bool:
+    """Tell whether a name has no record, in a zone that the assembly makes or writes to by name.
+
+    Where a record's own name is not known, nothing is missing: it may be that one. Nor is anything
+    where no load balancer is in sight: the record may be written beside it, in another assembly.
+    """
+    records = list(model.resources_of(RECORD))
+    zones = {as_name(zone.get("Name")) for zone in model.resources_of(ZONE)}
+    zones |= {as_name(record.get("HostedZoneName")) for record in records}
+    names = {as_name(record.get("Name")) for record in records}
+    inside = any(name == zone or name.endswith(f".{zone}") for zone in zones if zone)
+    wildcard = any(known and known.startswith(("*.", r"\052.")) for known in names)
+    complete = any(True for _ in model.resources_of(BALANCER))
+    return complete and inside and not wildcard and None not in names and name not in names
 
 
 def balancers_behind(model: Model, name: Value, hops: int = HOPS_MAX) -> Iterator[Resource]:
