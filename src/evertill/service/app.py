@@ -58,9 +58,10 @@ class App:
         self._settings = settings
         self._stream = stream
         self._loop = asyncio.get_running_loop()
-        database = address(settings)
-        self._pool = pool(database)
-        self._committer = Committer(database, metrics.observe_commit)
+        # One login for all: each would ask AWS for credentials of its own.
+        self._database = address(settings)
+        self._pool = pool(self._database)
+        self._committer = Committer(self._database, metrics.observe_commit)
         self._authenticator = Authenticator(self._pool, settings.workers)
         self._probe = Probe(self._pool)
         self._router = Router()
@@ -89,7 +90,7 @@ class App:
             run_folding(self._pool),
             run_settlement(self._pool),
             run_measuring(self._pool),
-            *relays(self._settings),
+            *relays(self._settings, self._database),
             self.server.sweep(),
             self._stream.run(),
             self._gauge(),
