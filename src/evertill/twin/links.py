@@ -1,0 +1,79 @@
+"""The links between places: which are cut, slow or narrow, one direction at a time.
+
+A place is a region (`us-east-1`) or a zone of one (`us-east-1a`). The links are separate from the
+gates, which carry bytes, because faults are set here without knowing what flows, and because what
+does not flow through a gate, such as a WAL receiver's promotion, asks here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+# Longer than any time-out of a client here: more would be a cut by another name.
+DELAY_MAX_MS: Final = 60_000
+
+
+class Way(msgspec.Struct, frozen=True):
+    """One direction of a link: cut, or open with a delay and a throughput; 0 is no limit."""
+
+    is_cut: bool = False
+    delay_ms: float = 0.0
+    bytes_per_s: float = 0.0
+
+
+OPEN: Final = Way()
+
+
+class Links:
+    """The state of every direction between two places; what was never set is open.
+
+    A way between zones is also subject to what is set between their regions and on either place
+    as a whole (`any`): the worst of each is in force.
+    """
+
+    ANY: Final = "any"
+
+    def __init__(self, region_of: dict[str, str]) -> None:
+        """Know the zones by `region_of`, zone to region; other names stand for themselves."""
+        self._region_of: Final = dict(region_of)
+        self._set: dict[tuple[str, str], Way] = {}
+        self._watchers: list[Callable[[], None]] = []
+
+    def set(self, source: str, target: str, way: Way) -> None:
+        """Set one direction, from `source` to `target`; `OPEN` undoes it."""
+        if way == OPEN:
+            self._set.pop((source, target), None)
+        else:
+            self._set[source, target] = way
+        for watcher in self._watchers:
+            watcher()
+
+    def way(self, source: str, target: str) -> Way:
+        """Return what is in force from `source` to `target`, each a zone or a region."""
+        found = [
+            self._set[pair]
+            for a in self._names(source)
+            for b in self._names(target)
+            if (pair := (a, b)) in self._set
+        ]
+        throughputs = [way.bytes_per_s for way in found if way.bytes_per_s]
+        return Way(
+            is_cut=any(way.is_cut for way in found),
+            delay_ms=min(DELAY_MAX_MS, sum(way.delay_ms for way in found)),
+            bytes_per_s=min(throughputs, default=0.0),
+        )
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` after each change; gates end the connections that a cut breaks."""
+        self._watchers.append(watcher)
+
+    def settings(self) -> dict[tuple[str, str], Way]:
+        """Return what was set and not undone."""
+        return dict(self._set)
+
+    def _names(self, place: str) -> tuple[str, ...]:
+        region = self._region_of.get(place)
+        return (place, self.ANY) if region is None else (place, region, self.ANY)
