@@ -144,7 +144,7 @@ def copy_sources(folder: Path) -> None:
 
 def files(folder: Path) -> Iterator[Path]:
     """Return what is worth deploying in a folder, in a fixed order."""
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
         if path.is_file() and not _NEEDLESS.search(path.relative_to(folder).as_posix()):
             yield path
 

@@ -53,9 +53,15 @@ class RuntimeApi(ThreadingHTTPServer):
         self.answers: queue.Queue[tuple[str, str | None, bytes]] = queue.Queue()
         self.address = f"127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a function that was killed while it waited."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: RuntimeApi
 
     def do_GET(self) -> None:
