@@ -14,7 +14,7 @@ from evertill.quickstart.up import up
 from evertill.service import supervisor
 from evertill.service.settings import read_settings
 from evertill.storage import provisioning
-from evertill.storage.migrate import migrate
+from evertill.storage.migrate import VALIDATION_ROLE, migrate
 
 PORT_HELP = "Port to listen on; else $EVERTILL_PORT, else 8080."
 WORKERS_HELP = "Worker processes; else $EVERTILL_WORKERS, else 2."
@@ -55,6 +55,7 @@ def migrate_command(*, is_json: bool) -> None:
     """Bring a database to the schema of this release, and let the service's login use it.
 
     Logs in by EVERTILL_ADMIN_DATABASE_URL where it is set, else by EVERTILL_DATABASE_URL.
+    EVERTILL_VALIDATION_USER names the validation function's login, which may then validate only.
     """
     admin_url = provisioning.read_url(
         os.environ, provisioning.ADMIN_URL_VARIABLE, provisioning.URL_VARIABLE
@@ -62,6 +63,9 @@ def migrate_command(*, is_json: bool) -> None:
     admin = provisioning.check_server(admin_url)
     version = migrate(admin_url)
     provisioning.allow_service(admin_url, provisioning.service_user(os.environ) or admin)
+    validation_user = os.environ.get(provisioning.VALIDATION_USER_VARIABLE)
+    if validation_user:
+        provisioning.allow_service(admin_url, validation_user, VALIDATION_ROLE)
     click.echo(json.dumps({"version": version}) if is_json else f"The schema is at {version}.")
 
 

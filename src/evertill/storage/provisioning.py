@@ -21,6 +21,7 @@ from evertill.storage.statements import STATEMENTS
 
 URL_VARIABLE: Final = "EVERTILL_DATABASE_URL"
 ADMIN_URL_VARIABLE: Final = "EVERTILL_ADMIN_DATABASE_URL"
+VALIDATION_USER_VARIABLE: Final = "EVERTILL_VALIDATION_USER"
 CONNECT_TIMEOUT_S: Final = 10
 SERVER_VERSION_MIN: Final = 15
 _VERSION_UNIT: Final = 10_000
@@ -33,7 +34,7 @@ class ServerTooOld(EvertillError):
 
 
 class RoleNotGranted(EvertillError):
-    """The service's login may not act as the role that the schema grants its rights to."""
+    """A login may not act as the role that the schema grants its rights to."""
 
     code = "role_not_granted"
 
@@ -81,17 +82,17 @@ def check_server(url: str) -> str:
         return connection.info.user
 
 
-def allow_service(admin_url: str, user: str) -> None:
-    """Let the login `user` act as the service's role; raise RoleNotGranted when we may not."""
+def allow_service(admin_url: str, user: str, role: str = SERVICE_ROLE) -> None:
+    """Let the login `user` act as `role`; raise RoleNotGranted when we may not."""
     with psycopg.connect(admin_url) as connection:
         if connection.execute(STATEMENTS["is_superuser"], {"user": user}).fetchone() == (True,):
             return
-        grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(SERVICE_ROLE), sql.Identifier(user))
+        grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(user))
         try:
             connection.execute(grant)
         except psycopg.Error as error:
             message = (
-                f"The login {user} may not act as {SERVICE_ROLE}. Run this in the database as an "
+                f"The login {user} may not act as {role}. Run this in the database as an "
                 f"administrator: {grant.as_string()}"
             )
             raise RoleNotGranted(message) from error
