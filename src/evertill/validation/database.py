@@ -44,6 +44,13 @@ STATEMENTS: Final = dict(
     _NAMED.findall((resources.files("evertill.validation") / "queries.sql").read_text())
 )
 
+STARTUP: Final = {
+    "role": ROLE,
+    "search_path": "evertill",
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "timezone": "UTC",
+}
+
 Row = list[Any]
 
 
@@ -105,29 +112,24 @@ class Link:
 
     def _connect(self) -> Connection:
         address = self._address
-        try:
-            sock = socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
-            sock.settimeout(ANSWER_TIMEOUT_S)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            # pg8000 writes a statement in pieces; waiting for acknowledgements costs 40 ms each.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return Connection(
-                address.user,
-                host=address.host,
-                database=address.database,
-                password=self._password(),
-                sock=sock,
-                ssl_context=_tls(address),
-                application_name="evertill-validation",
-                startup_params={
-                    "role": ROLE,
-                    "search_path": "evertill",
-                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-                    "timezone": "UTC",
-                },
-            )
-        except (DatabaseError, InterfaceError, OSError) as failure:
-            raise Unavailable from failure
+        with contextlib.ExitStack() as stack:
+            try:
+                sock = stack.enter_context(_socket(address))
+                connection = Connection(
+                    address.user,
+                    host=address.host,
+                    database=address.database,
+                    password=self._password(),
+                    sock=sock,
+                    ssl_context=_tls(address),
+                    application_name="evertill-validation",
+                    startup_params=STARTUP,
+                )
+            except (DatabaseError, InterfaceError, OSError) as failure:
+                raise Unavailable from failure
+            # It is the connection's to close from here on.
+            stack.pop_all()
+            return connection
 
 
 class Databases:
@@ -161,6 +163,15 @@ def _link(address: Address, settings: Settings) -> Link:
         return signer.login_token(f"{address.host}:{address.port}", address.user)
 
     return Link(address, token)
+
+
+def _socket(address: Address) -> socket.socket:
+    sock = socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
+    sock.settimeout(ANSWER_TIMEOUT_S)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # pg8000 writes a statement in pieces; waiting for acknowledgements costs 40 ms each.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _tls(address: Address) -> ssl.SSLContext | bool:
