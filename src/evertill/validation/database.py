@@ -22,8 +22,8 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
 from evertill.domain.errors import Unavailable
-from evertill.validation.settings import Address, Settings
-from evertill.validation.signing import Credentials, Signer
+from evertill.domain.signing import Signer
+from evertill.validation.settings import Address, Settings, read_credentials
 
 ROLE: Final = "evertill_validation"
 CONNECT_TIMEOUT_S: Final = 1.0
@@ -159,7 +159,7 @@ def _link(address: Address, settings: Settings) -> Link:
         return Link(address, lambda: address.password)
 
     def token() -> str:
-        signer = Signer(Credentials.of_environment(), settings.region, "rds-db", datetime.now(UTC))
+        signer = Signer(read_credentials(), settings.region, "rds-db", datetime.now(UTC))
         return signer.login_token(f"{address.host}:{address.port}", address.user)
 
     return Link(address, token)

@@ -24,8 +24,8 @@ import msgspec
 
 from evertill.domain import ids
 from evertill.domain.errors import EvertillError
-from evertill.validation.settings import Settings
-from evertill.validation.signing import Credentials, Signer
+from evertill.domain.signing import Signer
+from evertill.validation.settings import Settings, read_credentials
 
 PUT_TIMEOUT_S: Final = 2.0
 # How long a log that cannot be written is left alone, when the decision is stored elsewhere.
@@ -152,9 +152,10 @@ class TransactionLog:
             # A bucket with Object Lock takes no object without a checksum:
             # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
             "x-amz-checksum-sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+            "x-amz-content-sha256": hashlib.sha256(body).hexdigest(),
         }
-        signer = Signer(Credentials.of_environment(), self._region, "s3", datetime.now(UTC))
-        signed = signer.put_headers(self._endpoint.netloc, path, headers, body)
+        signer = Signer(read_credentials(), self._region, "s3", datetime.now(UTC))
+        signed = signer.signed_headers(("PUT", self._endpoint.netloc, path), headers, body)
         connection.request("PUT", path, body, signed)
         response = connection.getresponse()
         response.read(ANSWER_SIZE_MAX)
