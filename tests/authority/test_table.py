@@ -39,7 +39,7 @@ def keeping(
 
 
 def holds(keeper: Keeper) -> bool:
-    return keeper.remaining_s(keeper.authority) > 0
+    return keeper.permit().remaining_s() > 0
 
 
 def test_a_table_without_a_lease_says_so(table: Table) -> None:
@@ -94,7 +94,7 @@ def test_something_else_in_the_table_is_no_lease(table: Table, table_name: str, 
 def test_the_region_with_the_writable_database_holds_and_the_other_does_not(table: Table) -> None:
     with keeping(table, STANDBY) as standby, keeping(table, ACTIVE, lambda: True) as active:
         wait_until(lambda: holds(active), DEADLINE_S)
-        assert 1 == active.authority.epoch
+        assert 1 == active.permit().epoch
         assert not holds(standby)
 
 
@@ -111,7 +111,7 @@ def test_a_lease_that_was_taken_over_ends_for_one_region_and_begins_for_the_othe
 
         wait_until(take, DEADLINE_S)
         wait_until(lambda: holds(standby) and not holds(active), DEADLINE_S)
-        assert 2 == standby.authority.epoch
+        assert 2 == standby.permit().epoch
 
 
 def test_a_table_that_hangs_ends_the_leave_to_write_in_time_and_gives_it_back(
@@ -124,9 +124,8 @@ def test_a_table_that_hangs_ends_the_leave_to_write_in_time_and_gives_it_back(
             wait_until(lambda: not holds(keeper), DEADLINE_S)
             assert time.monotonic() - from_s < lease.DURATION_S / SPEED + 1.0
         wait_until(lambda: holds(keeper), DEADLINE_S)
-        assert 1 == keeper.authority.epoch
+        assert 1 == keeper.permit().epoch
 
 
 def test_where_there_is_no_other_region_the_leave_to_write_lasts() -> None:
-    alone = Alone()
-    assert alone.remaining_s(alone.authority) > 1e9
+    assert Alone().permit().remaining_s() > 1e9

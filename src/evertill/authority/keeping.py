@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from evertill.authority.holding import NONE, UNSHARED, Authority, Holder
@@ -29,6 +30,28 @@ class Leases(Protocol):
 
     def call(self, ask: Ask) -> Answer:
         """Carry out a call; raise LeaseUnreachable when its outcome is not known."""
+
+
+def now_s(speed: float) -> float:
+    """Return the time by which leases are counted here, in lease seconds."""
+    return time.clock_gettime(_CLOCK) * speed
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to write, as it was when it was asked for."""
+
+    authority: Authority
+    speed: float
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch to write in."""
+        return self.authority.epoch
+
+    def remaining_s(self) -> float:
+        """Return for how many more seconds it is good; not positive when it is over."""
+        return (self.authority.until_s - now_s(self.speed)) / self.speed
 
 
 class Keeper:
@@ -58,24 +81,19 @@ class Keeper:
         self._stopping.set()
         self._thread.join(STOP_TIMEOUT_S)
 
-    @property
-    def authority(self) -> Authority:
+    def permit(self) -> Permit:
         """Return the leave to write as it is now, over or not."""
-        return self._authority
-
-    def remaining_s(self, authority: Authority) -> float:
-        """Return for how many seconds more `authority` is good; not positive when it is over."""
-        return (authority.until_s - self._now_s()) / self._speed
+        return Permit(self._authority, self._speed)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._ask()
-            wait_s = (self._holder.next_s - self._now_s()) / self._speed
+            wait_s = (self._holder.next_s - now_s(self._speed)) / self._speed
             self._stopping.wait(max(0.0, wait_s))
 
     def _ask(self) -> None:
         ask = self._holder.ask(may_found=self._may_found())
-        asked_s = self._now_s()
+        asked_s = now_s(self._speed)
         answer: Answer | None = None
         try:
             answer = self._leases.call(ask)
@@ -88,18 +106,15 @@ class Keeper:
         self._note(self._holder.authority)
 
     def _note(self, authority: Authority) -> None:
-        if authority.epoch != self._authority.epoch:
-            log.info("the write lease is in epoch %d", authority.epoch)
+        if authority.epoch > self._authority.epoch:
+            log.info("this region holds the write lease in epoch %d", authority.epoch)
+        elif authority.epoch < self._authority.epoch:
+            log.info("this region does not hold the write lease any more")
         self._authority = authority
-
-    def _now_s(self) -> float:
-        return time.clock_gettime(_CLOCK) * self._speed
 
 
 class Alone:
     """Leave to write where there is no other region, and so nobody to share with."""
-
-    authority: Final = UNSHARED
 
     def start(self) -> None:
         """Begin nothing."""
@@ -107,7 +122,6 @@ class Alone:
     def stop(self) -> None:
         """End nothing."""
 
-    @staticmethod
-    def remaining_s(authority: Authority) -> float:
-        """Return for how many seconds more `authority` is good: for ever."""
-        return authority.until_s
+    def permit(self) -> Permit:
+        """Return leave to write that never ends."""
+        return Permit(UNSHARED, 1.0)
