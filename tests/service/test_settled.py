@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from tests.storage.parts import put, submission, with_pool
+from tests.storage.parts import put, submission, unshared, with_pool
 from tests.support.service import Api, create_merchant, problem_of
 
 from evertill.domain import ids
@@ -22,7 +22,7 @@ def test_a_refund_beyond_what_is_available_is_a_409_and_moves_nothing(api: Api) 
     created = create_merchant(database, terms)
     settled = submission(Merchant(created.merchant_id, active=True, terms=terms), 1099)
     put(database, settled, at=datetime.now(UTC) - timedelta(days=3))
-    with_pool(database, settle)
+    with_pool(database, lambda pool: settle(pool, unshared))
     with closing(api.sibling(created)) as other:
         before = other.state()
         path = f"/v1/payments/{ids.write_id(ids.PAYMENT, settled.payment_id)}/refunds"

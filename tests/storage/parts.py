@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 from tests.support.postgres import Database
 from tests.support.service import create_merchant, new_source
 
+from evertill.authority.keeping import Alone
 from evertill.domain import ids
 from evertill.domain.idempotency import body_digest, scope_digest
 from evertill.domain.rules import Attempt, Merchant, MerchantTerms, source_key
@@ -28,6 +29,7 @@ BALANCES = """
 """
 
 Pool = AsyncConnectionPool[Any]
+unshared = Alone().permit
 T = TypeVar("T")
 
 
@@ -68,7 +70,7 @@ def put(database: Database, *payments: Submission, at: datetime | None = None) -
         with closing(pipeline):
             pipeline.send("begin")
             decided = batches.decide_batch(payments, claimed).decided
-            await batches.record(pipeline, when, decided)
+            await batches.record(pipeline, when, decided, unshared())
 
     asyncio.run(record())
 

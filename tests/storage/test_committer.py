@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 import psycopg
 import pytest
 from tests.faults.world import own_cluster
-from tests.storage.parts import balance, merchant_with, submission
+from tests.storage.parts import balance, merchant_with, submission, unshared
 from tests.support.postgres import Database
 
 from evertill.domain.errors import (
@@ -32,7 +32,7 @@ PLENTY_S = 15.0
 @asynccontextmanager
 async def running(database: Database) -> AsyncIterator[Committer]:
     """Run a committer on a database; afterwards it ends by itself."""
-    committer = Committer(database.service_url)
+    committer = Committer(database.service_url, unshared)
     task = asyncio.create_task(committer.run())
     try:
         yield committer
@@ -213,7 +213,7 @@ def test_the_queue_is_bounded(database: Database, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(committers, "QUEUE_SIZE_MAX", 10)
 
     async def scenario() -> None:
-        committer = Committer(database.service_url)
+        committer = Committer(database.service_url, unshared)
         committer.check_room(10)
         for _ in range(4):
             committer.submit(submission(merchant))
@@ -230,7 +230,7 @@ def test_what_is_queued_when_it_stops_is_still_committed(database: Database) -> 
     payments = [submission(merchant, 100) for _ in range(2500)]
 
     async def scenario() -> list[str]:
-        committer = Committer(database.service_url)
+        committer = Committer(database.service_url, unshared)
         for payment in payments:
             payment.deadline_s = asyncio.get_running_loop().time() + PLENTY_S
             committer.submit(payment)

@@ -18,6 +18,7 @@ from tests.storage.parts import (
     merchant_with,
     put,
     submission,
+    unshared,
     with_pool,
 )
 from tests.support.postgres import Database
@@ -54,12 +55,12 @@ def authorization(merchant: Merchant, amount_minor: int = 1000) -> Submission:
 
 def expire(database: Database) -> int:
     """Run the expiry once, as one of the service's workers does."""
-    return with_pool(database, expire_authorizations)
+    return with_pool(database, lambda pool: expire_authorizations(pool, unshared))
 
 
 def settle_after(database: Database, delay: timedelta) -> int:
     """Run the settlement once."""
-    return with_pool(database, lambda pool: settle(pool, delay))
+    return with_pool(database, lambda pool: settle(pool, unshared, delay))
 
 
 def move(database: Database, taken: Submission, what: str, **terms: Any) -> Answer:
@@ -83,7 +84,7 @@ def move(database: Database, taken: Submission, what: str, **terms: Any) -> Answ
         refund_id=ids.new_id(),
         decide=decide,
     )
-    return with_pool(database, lambda pool: move_payment(pool, request))
+    return with_pool(database, lambda pool: move_payment(pool, request, unshared))
 
 
 def status(database: Database, payment: Submission) -> str:
@@ -152,7 +153,7 @@ def _expire_all(database: Database) -> int:
 
     async def run(pool: Pool) -> int:
         total = 0
-        while found := await expire_authorizations(pool):
+        while found := await expire_authorizations(pool, unshared):
             total += found
         return total
 
@@ -191,7 +192,7 @@ def test_of_a_capture_and_an_expiry_at_once_exactly_one_wins(database: Database)
     async def race(pool: Pool) -> list[object]:
         async def expire_until_over() -> None:
             for _ in range(400):
-                await expire_authorizations(pool)
+                await expire_authorizations(pool, unshared)
 
         captures = [_capture(pool, payment, wait_s) for wait_s, payment in _spread(payments)]
         job = asyncio.create_task(expire_until_over())
@@ -231,7 +232,7 @@ async def _capture(pool: Pool, payment: Submission, wait_s: float) -> Answer:
             stored, None, payment.merchant, at
         ),
     )
-    return await move_payment(pool, request)
+    return await move_payment(pool, request, unshared)
 
 
 def test_settlement_moves_captures_to_available_net_of_fees_and_refunds(

@@ -160,6 +160,12 @@ class Unavailable(EvertillError):
     code = "unavailable"
 
 
+class NotTheWriter(Unavailable):
+    """This region does not take payments now: another one does. Nothing was done; retry later."""
+
+    code = "not_the_writer"
+
+
 class OutcomeUnknown(EvertillError):
     """The outcome is unknown. Retry with the same idempotency key to learn it."""
 

@@ -37,6 +37,7 @@ STATUSES: Final[dict[type[errors.EvertillError], HTTPStatus]] = {
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.NotTheWriter: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.OutcomeUnknown: HTTPStatus.GATEWAY_TIMEOUT,
     errors.InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -47,6 +48,7 @@ RETRY_AFTER_S: Final[dict[type[errors.EvertillError], int]] = {
     errors.RateLimited: 1,
     errors.Overloaded: 1,
     errors.Unavailable: 2,
+    errors.NotTheWriter: 2,
     errors.OutcomeUnknown: 1,
 }
 

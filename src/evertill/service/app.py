@@ -22,6 +22,7 @@ from evertill.domain.errors import (
 from evertill.domain.requests import check_media_type
 from evertill.service import docs, logs, metrics
 from evertill.service.auth import Authenticator
+from evertill.service.authority import keeper
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
@@ -67,9 +68,11 @@ class App:
         # One login for all: each would ask AWS for credentials of its own.
         self._database = address(settings)
         self._pool = pool(self._database)
-        self._committer = Committer(self._database, metrics.observe_commit)
+        self._keeper = keeper(settings, lambda: self._probe.is_writable)
+        permits = self._keeper.permit
+        self._committer = Committer(self._database, permits, metrics.observe_commit)
         self._authenticator = Authenticator(self._pool, settings.workers)
-        self._probe = Probe(self._pool)
+        self._probe = Probe(self._pool, settings.region, permits)
         self._router = Router()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[Any]] = []
@@ -77,7 +80,7 @@ class App:
         parts = (
             Payments(self._committer),
             Resources(self._pool),
-            Moves(self._pool),
+            Moves(self._pool, permits),
             Webhooks(self._pool, is_private_allowed=settings.webhooks_private),
             self,
             docs,
@@ -88,13 +91,14 @@ class App:
     async def start(self, on_failure: Callable[[], None]) -> None:
         """Start what runs beside the requests; call `on_failure` if any of it ever ends."""
         await self._pool.open(wait=False)
+        self._keeper.start()
         for job in (
             self._committer.run(),
             self._authenticator.refresh(),
             self._probe.run(),
-            run_expiry(self._pool),
+            run_expiry(self._pool, self._keeper.permit),
             run_folding(self._pool),
-            run_settlement(self._pool),
+            run_settlement(self._pool, self._keeper.permit),
             run_forgetting(self._pool),
             run_measuring(self._pool),
             *relays(self._settings, self._database),
@@ -116,6 +120,7 @@ class App:
         for task in [*self._tasks, *self._background]:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
+        await asyncio.to_thread(self._keeper.stop)
         await self._pool.close()
         self._stream.flush()
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.service import metrics
+from evertill.storage.permits import Permits
 from evertill.storage.statements import STATEMENTS
 
 PROBE_INTERVAL_S: Final = 1.0
@@ -27,13 +28,18 @@ READ_ONLY: Final = "This region takes no writes."
 
 log = logging.getLogger(__name__)
 
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
 
 class Probe:
     """What is known about the database, and since when."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        """Ask through `pool`."""
+    def __init__(self, pool: AsyncConnectionPool, region: str, permits: Permits) -> None:
+        """Ask through `pool`; `permits` tell whether `region` may write."""
         self._pool = pool
+        self._region = region
+        self._permits = permits
+        self.is_writable = False
         self._loop = asyncio.get_running_loop()
         self._reason: str | None = "The database has not been asked yet."
         self._asked_s = self._loop.time()
@@ -43,6 +49,8 @@ class Probe:
         """Return why this region cannot take a payment, or None when it can."""
         if self._loop.time() - self._asked_s > STALE_AFTER_S:
             return "The database does not answer."
+        if self._reason is None and self._permits().remaining_s() <= 0:
+            return "This region does not hold the write lease."
         return self._reason
 
     async def run(self) -> None:
@@ -51,7 +59,7 @@ class Probe:
             self._reason = await self._ask()
             self._asked_s = self._loop.time()
             self._tell_role()
-            metrics.READY.set(self._reason is None)
+            metrics.READY.set(self.reason() is None)
             metrics.POOL_SIZE.set(self._pool.get_stats().get("pool_size", 0))
             metrics.POOL_WAITING.set(self._pool.get_stats().get("requests_waiting", 0))
             await asyncio.sleep(PROBE_INTERVAL_S)
@@ -59,7 +67,7 @@ class Probe:
     def _tell_role(self) -> None:
         if self._asked_s >= self._tell_at_s:
             self._tell_at_s = self._asked_s + ROLE_INTERVAL_S
-            log.info(READ_ONLY if self._reason else WRITABLE)
+            log.info(READ_ONLY if self.reason() else WRITABLE)
 
     async def _ask(self) -> str | None:
         try:
@@ -68,6 +76,22 @@ class Probe:
                 self._pool.connection() as connection,
             ):
                 row = await (await connection.execute(STATEMENTS["probe"])).fetchone()
+                is_writable, epoch = row or (False, 0)
+                self.is_writable = is_writable
+                if not is_writable:
+                    return "The database takes no writes: this is a standby."
+                return await self._enter_epoch(connection, epoch)
         except (TimeoutError, psycopg.Error, PoolTimeout, TooManyRequests):
+            self.is_writable = False
             return "The database cannot be reached, or has not been migrated."
-        return None if row == (True,) else "The database takes no writes: this is a standby."
+
+    async def _enter_epoch(self, connection: Connection, epoch: int) -> str | None:
+        """Bring the database to the epoch of our leave to write; it may be ahead, never behind."""
+        permit = self._permits()
+        if permit.remaining_s() > 0 and permit.epoch > epoch:
+            log.info("the database enters epoch %d of the write lease", permit.epoch)
+            parameters = {"epoch": permit.epoch, "region": self._region}
+            await connection.execute(STATEMENTS["raise_epoch"], parameters)
+        elif epoch > permit.epoch:
+            return "The database was fenced: another region is taking over."
+        return None

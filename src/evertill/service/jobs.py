@@ -15,15 +15,16 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.domain import ids
 from evertill.service import metrics
-from evertill.storage import outbox
+from evertill.storage import outbox, permits
 from evertill.storage.moves import EXPIRE_BATCH_SIZE_MAX, expire_authorizations
+from evertill.storage.permits import Permits
 from evertill.storage.statements import STATEMENTS
 
 # Whoever reads a balance adds up what is not folded yet, so the interval bounds that reader's work.
@@ -47,14 +48,19 @@ async def run_folding(pool: AsyncConnectionPool) -> None:
     await _repeat(FOLD_INTERVAL_S, lambda: fold(pool), "balances could not be folded")
 
 
-async def run_expiry(pool: AsyncConnectionPool) -> None:
+async def run_expiry(pool: AsyncConnectionPool, allowed: Permits) -> None:
     """Expire authorizations, over and over."""
-    await _repeat(EXPIRE_INTERVAL_S, lambda: _expire(pool), "authorizations could not be expired")
+
+    async def expire() -> None:
+        while await expire_authorizations(pool, allowed) == EXPIRE_BATCH_SIZE_MAX:
+            pass
+
+    await _repeat(EXPIRE_INTERVAL_S, expire, "authorizations could not be expired")
 
 
-async def run_settlement(pool: AsyncConnectionPool) -> None:
+async def run_settlement(pool: AsyncConnectionPool, allowed: Permits) -> None:
     """Settle captures, over and over."""
-    await _repeat(SETTLE_INTERVAL_S, lambda: settle(pool), "captures could not be settled")
+    await _repeat(SETTLE_INTERVAL_S, lambda: settle(pool, allowed), "captures could not be settled")
 
 
 async def run_forgetting(pool: AsyncConnectionPool) -> None:
@@ -81,9 +87,20 @@ async def forget(pool: AsyncConnectionPool) -> None:
         pass
 
 
-async def settle(pool: AsyncConnectionPool, delay: timedelta = SETTLEMENT_DELAY) -> int:
+async def settle(
+    pool: AsyncConnectionPool, allowed: Permits, delay: timedelta = SETTLEMENT_DELAY
+) -> int:
     """Settle what was captured more than `delay` ago; return how many balances were moved."""
-    return await _call(pool, "settle_captures", {"run_id": ids.new_id().hex(), "delay": delay})
+    permit = allowed()
+    async with pool.connection() as connection:
+        clock = await (await connection.execute(STATEMENTS["read_clock"])).fetchone()
+        parameters: dict[str, object] = {
+            "run_id": ids.new_id().hex(),
+            "delay": delay,
+            "of_epoch": permit.epoch,
+            "lease_end": clock and permits.end(permit, clock[0]),
+        }
+        return await _number(connection, "settle_captures", parameters)
 
 
 async def _measure(pool: AsyncConnectionPool) -> None:
@@ -91,14 +108,15 @@ async def _measure(pool: AsyncConnectionPool) -> None:
         metrics.observe_outbox(receiver.name.lower(), batches, oldest_s)
 
 
-async def _expire(pool: AsyncConnectionPool) -> None:
-    while await expire_authorizations(pool) == EXPIRE_BATCH_SIZE_MAX:
-        pass
-
-
 async def _call(pool: AsyncConnectionPool, statement: str, parameters: dict[str, object]) -> int:
     async with pool.connection() as connection:
-        row = await (await connection.execute(STATEMENTS[statement], parameters)).fetchone()
+        return await _number(connection, statement, parameters)
+
+
+async def _number(
+    connection: psycopg.AsyncConnection[Any], statement: str, parameters: dict[str, object]
+) -> int:
+    row = await (await connection.execute(STATEMENTS[statement], parameters)).fetchone()
     return int(row[0]) if row else 0
 
 

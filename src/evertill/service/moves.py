@@ -16,6 +16,7 @@ from evertill.service.auth import Caller
 from evertill.service.exchange import REPLAYED, Exchange, Response
 from evertill.service.models import NewCancel, NewCapture, NewRefund
 from evertill.storage.moves import Decide, MoveRequest, move_payment
+from evertill.storage.permits import Permits
 
 EMPTY_BODY: Final = b"{}"
 
@@ -28,9 +29,10 @@ _encoder: Final = msgspec.json.Encoder()
 class Moves:
     """The handlers that move payments."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        """Move payments through `pool`."""
+    def __init__(self, pool: AsyncConnectionPool, permits: Permits) -> None:
+        """Move payments through `pool` while `permits` allow it."""
         self._pool = pool
+        self._permits = permits
 
     async def capture(self, exchange: Exchange, caller: Caller, payment_id: str) -> Response:
         """Capture an authorized payment."""
@@ -67,7 +69,7 @@ class Moves:
         return await self._move(request._replace(reference=body.reference), status=201)
 
     async def _move(self, request: MoveRequest, status: int) -> Response:
-        answer = await move_payment(self._pool, request)
+        answer = await move_payment(self._pool, request, self._permits)
         return Response(status, answer.body, headers=REPLAYED if answer.replayed else ())
 
 

@@ -57,6 +57,7 @@ _WITH_KEY: Final[Errors] = (
     errors.KeyReused,
     errors.KeyInFlight,
     errors.KeyExpired,
+    errors.NotTheWriter,
 )
 # Handlers that answer something else than JSON, and what.
 _TEXTS: Final = {

@@ -15,6 +15,7 @@ from evertill.domain.errors import UsageError
 
 WORKERS_MAX: Final = 32
 PORT_MAX: Final = 65_535
+TIME_SCALE_MAX: Final = 60
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_folder: str = ""
     # Events are published to this SNS topic, where one is named.
     events_topic_arn: str = ""
+    # The table of the write lease and the regions of its replicas, this one first, with commas
+    # between; without a table there is no other region, and this one writes.
+    authority_table: str = ""
+    authority_regions: str = ""
+    # Divides the durations of leases and of the service's own intervals, where time is simulated.
+    time_scale: float = 1.0
     # What answers instead of AWS, here and in tests.
     aws_endpoint_url: str = ""
     # Whether webhooks may go to private addresses and over plain HTTP: for a machine of one's own.
@@ -62,5 +69,12 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         raise UsageError(message)
     if not 0 <= settings.port <= PORT_MAX:
         message = f"EVERTILL_PORT must be 0 to {PORT_MAX}, not {settings.port}."
+        raise UsageError(message)
+    if not 1 <= settings.time_scale <= TIME_SCALE_MAX:
+        message = f"EVERTILL_TIME_SCALE must be 1 to {TIME_SCALE_MAX}, not {settings.time_scale}."
+        raise UsageError(message)
+    simulated = settings.aws_endpoint_url or environment.get("AWS_ENDPOINT_URL")
+    if settings.time_scale != 1 and not simulated:
+        message = "EVERTILL_TIME_SCALE is for simulations: where AWS itself answers it must be 1."
         raise UsageError(message)
     return settings

@@ -22,14 +22,17 @@ from evertill.domain.money import exponent
 from evertill.domain.payments import DeclineReason, Payment
 from evertill.domain.rules import Decline, SourceHistory, decide
 from evertill.domain.states import State
+from evertill.storage import permits
 from evertill.storage.answers import StoredAnswer, lock_number, read_answers, replay
 from evertill.storage.packing import (
     pack_int2,
     pack_int8,
+    pack_number,
     pack_text,
     pack_time,
     pack_uuid,
 )
+from evertill.storage.permits import Permit
 from evertill.storage.pipeline import Pipeline
 from evertill.storage.statements import prepared
 from evertill.storage.submissions import Outcome, Submission
@@ -160,9 +163,16 @@ def decide_batch(batch: Sequence[Submission], claimed: Claim) -> Decisions:
     return decisions
 
 
-async def record(pipeline: Pipeline, at: datetime, decided: list[Decided]) -> None:
-    """Store what was decided and commit, in one round trip; raise psycopg.Error."""
-    columns = _columns(decided) | {"recorded_at": pack_time(at)}
+async def record(pipeline: Pipeline, at: datetime, decided: list[Decided], permit: Permit) -> None:
+    """Store what was decided and commit, in one round trip; raise psycopg.Error.
+
+    The server refuses it as a standby would when `permit` is of another epoch, or over.
+    """
+    columns = _columns(decided) | {
+        "recorded_at": pack_time(at),
+        "of_epoch": pack_number(permit.epoch),
+        "lease_end": pack_time(permits.end(permit, at)),
+    }
     parameters = HOT_STATEMENTS["record_payments"].parameters
     pipeline.send("record_payments", *[columns[name] for name in parameters])
     pipeline.send("commit")

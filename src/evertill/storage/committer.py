@@ -26,12 +26,14 @@ from evertill.domain.errors import (
     EvertillError,
     InternalError,
     KeyInFlight,
+    NotTheWriter,
     OutcomeUnknown,
     Overloaded,
     Unavailable,
 )
 from evertill.storage import batch as batches
 from evertill.storage.database import TRANSIENT, Address, resolve
+from evertill.storage.permits import Permit, Permits
 from evertill.storage.pipeline import Pipeline
 from evertill.storage.submissions import Answer, Outcome, Submission
 
@@ -62,11 +64,18 @@ class Committer:
     """Commits submissions in groups, on one connection that is its own."""
 
     def __init__(
-        self, address: Address, observe: Callable[[int, float], None] = lambda *_: None
+        self,
+        address: Address,
+        permits: Permits,
+        observe: Callable[[int, float], None] = lambda *_: None,
     ) -> None:
-        """Commit to the database at `address`; `observe` is told each batch's size and seconds."""
+        """Commit to the database at `address` while `permits` allow it.
+
+        `observe` is told each batch's size and seconds.
+        """
         self._address = address
         self._observe = observe
+        self._permits = permits
         self._pipeline: Pipeline | None = None
         self._queue: deque[Submission] = deque()
         self._in_flight: dict[bytes, Submission] = {}
@@ -160,7 +169,10 @@ class Committer:
     async def _commit(self, batch: list[Submission]) -> None:
         try:
             async with asyncio.timeout(BATCH_TIMEOUT_S):
-                await self._commit_on(await self._connected(), batch)
+                await self._commit_on(await self._connected(), batch, self._permits())
+        except psycopg.errors.ReadOnlySqlTransaction:
+            # An InternalError to psycopg, but the same answer to every payment: no halves.
+            raise
         except REFUSED as failure:
             await self._roll_back()
             await self._commit_halves(batch, failure)
@@ -168,28 +180,31 @@ class Committer:
             self._disconnect()
             raise psycopg.OperationalError("the database does not answer") from None
 
-    async def _commit_on(self, pipeline: Pipeline, batch: list[Submission]) -> None:
+    async def _commit_on(self, pipeline: Pipeline, batch: list[Submission], permit: Permit) -> None:
         # The batch before this one is told now: the server is at work meanwhile.
         claimed = await batches.claim(pipeline, batch, meanwhile=self._tell)
         decisions = batches.decide_batch(batch, claimed)
         if decisions.decided:
-            await self._record(pipeline, claimed.at, decisions.decided)
+            await self._record(pipeline, claimed.at, decisions.decided, permit)
         else:
             await self._roll_back()
+        # A commit may have been held up for so long that another region writes by now.
+        is_late = permit.remaining_s() <= 0
         answers = [
-            (row.submission, Answer(row.answer, replayed=False)) for row in decisions.decided
+            (row.submission, OutcomeUnknown() if is_late else Answer(row.answer, replayed=False))
+            for row in decisions.decided
         ]
         for submission, outcome in (*answers, *decisions.outcomes):
             submission.settled = True
             self._untold.append((submission, outcome))
 
     async def _record(
-        self, pipeline: Pipeline, at: datetime, decided: list[batches.Decided]
+        self, pipeline: Pipeline, at: datetime, decided: list[batches.Decided], permit: Permit
     ) -> None:
         doubtful = [row.submission for row in decided if row.submission.maybe_committed]
         _mark([row.submission for row in decided], maybe_committed=True)
         try:
-            await batches.record(pipeline, at, decided)
+            await batches.record(pipeline, at, decided, permit)
         except psycopg.Error:
             # The server's own refusal is definite, but says nothing of an earlier try that was
             # lost; a lost connection leaves all in doubt.
@@ -226,7 +241,7 @@ class Committer:
     async def _recover(self, batch: list[Submission], failure: psycopg.Error) -> None:
         log.warning("a batch will be tried again", exc_info=failure)
         if isinstance(failure, psycopg.errors.ReadOnlySqlTransaction):
-            _fail(batch, Unavailable)
+            _fail(batch, NotTheWriter)
         try:
             if not isinstance(failure, TRANSIENT):
                 self._disconnect()

@@ -87,6 +87,37 @@ BEGIN
 END
 $$;
 
+-- Refuse to go on in an epoch that is not this database's, or after the lease's end by its clock.
+-- Whoever raises the epoch waits for the transactions that passed here, and they for nobody: a row
+-- lock in share mode would be joined by ever new writers, and the raise might wait for ever (ADR
+-- 0050). To a caller this is what a database that takes no writes says.
+CREATE OR REPLACE FUNCTION check_authority(of_epoch bigint, lease_end timestamptz)
+RETURNS void LANGUAGE plpgsql SET search_path = evertill, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared('authority'::regclass::oid::integer, 0);
+    IF of_epoch IS DISTINCT FROM (SELECT epoch FROM authority) THEN
+        RAISE EXCEPTION 'this database is not written in epoch %', of_epoch
+            USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
+    IF lease_end IS NULL OR lease_end <= clock_timestamp() THEN
+        RAISE EXCEPTION 'the write lease of epoch % is over', of_epoch
+            USING ERRCODE = 'read_only_sql_transaction';
+    END IF;
+END
+$$;
+
+-- Bring this database to a later epoch. When it returns, no transaction of an earlier one can commit
+-- any more, and those that did are all there. That is how an old writer is fenced, and how a new
+-- one begins. Answers whether the epoch is the one asked for.
+CREATE OR REPLACE FUNCTION raise_epoch(to_epoch bigint, of_region text)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock('authority'::regclass::oid::integer, 0);
+    UPDATE authority SET epoch = to_epoch, region = of_region WHERE epoch < to_epoch;
+    RETURN to_epoch = (SELECT epoch FROM authority);
+END
+$$;
+
 -- Record decided payments: payment, key, event, transfers and balances of each, or nothing at all.
 -- The caller holds the advisory locks of the keys and the sources. kinds is NULL where a payment
 -- was declined and posts nothing.
@@ -95,10 +126,12 @@ CREATE OR REPLACE FUNCTION record_payments(
     key_digests uuid[], body_digests uuid[], source_keys bigint[], statuses text[], currencies text[],
     exponents smallint[], amounts_minor bigint[], captured_minor bigint[], fees_minor bigint[],
     sources text[], refs text[], descriptions text[], decline_codes text[], lifetimes_s bigint[],
-    answers text[], kinds smallint[], debits smallint[], credits smallint[]
+    answers text[], kinds smallint[], debits smallint[], credits smallint[],
+    of_epoch bigint, lease_end timestamptz
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = evertill, pg_temp AS $$
 BEGIN
+    PERFORM check_authority(of_epoch, lease_end);
     IF EXISTS (SELECT FROM unnest(statuses, kinds) AS p (status, kind)
             WHERE (status = 'declined') <> (kind IS NULL)) THEN
         RAISE EXCEPTION 'a payment posts a transfer unless it is declined'
@@ -177,12 +210,13 @@ CREATE OR REPLACE FUNCTION record_moves(
     fees bigint[], refund_ids uuid[], refund_amounts_minor bigint[], answers text[],
     subject_ids uuid[], ordinals integer[], transfer_merchant_ids bigint[], currencies text[],
     kinds smallint[], debits smallint[], credits smallint[], amounts_minor bigint[],
-    transfer_fees_minor bigint[]
+    transfer_fees_minor bigint[], of_epoch bigint, lease_end timestamptz
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = evertill, pg_temp AS $$
 DECLARE
     sequences integer[];
 BEGIN
+    PERFORM check_authority(of_epoch, lease_end);
     UPDATE payments SET status = m.status, captured_minor = m.captured,
         refunded_minor = m.refunded, fee_minor = m.fee,
         captured_at = coalesce(captured_at, CASE WHEN m.status = 'captured' THEN recorded_at END)
@@ -228,13 +262,15 @@ $$;
 -- so far, as one transfer per merchant and currency. Safe to run on many tasks: the progress row is
 -- the lock. Captures of the last hour are never settled, so no commit can arrive behind the
 -- progress. A merchant whose refunds exceed its captures keeps the debt in pending.
-CREATE OR REPLACE FUNCTION settle_captures(run_id uuid, until timestamptz)
-RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+CREATE OR REPLACE FUNCTION settle_captures(
+    run_id uuid, until timestamptz, of_epoch bigint, lease_end timestamptz
+) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = evertill, pg_temp AS $$
 DECLARE
     since timestamptz;
     settled bigint;
 BEGIN
+    PERFORM check_authority(of_epoch, lease_end);
     SELECT settled_until INTO since FROM settlement_progress FOR UPDATE;
     until := least(until, clock_timestamp() - interval '1 hour');
     IF until <= since THEN

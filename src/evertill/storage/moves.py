@@ -20,12 +20,14 @@ from evertill.domain.errors import (
     InsufficientFunds,
     KeyInFlight,
     NotFound,
+    NotTheWriter,
     OutcomeUnknown,
     Overloaded,
     Unavailable,
 )
 from evertill.domain.moves import Move, expire
 from evertill.domain.payments import Refund, StoredPayment
+from evertill.storage import permits
 from evertill.storage.answers import lock_number, read_answers, replay
 from evertill.storage.database import TRANSIENT
 from evertill.storage.packing import (
@@ -36,6 +38,7 @@ from evertill.storage.packing import (
     pack_text,
     pack_uuid,
 )
+from evertill.storage.permits import Permit, Permits
 from evertill.storage.reads import read_payment
 from evertill.storage.statements import STATEMENTS
 from evertill.storage.submissions import Answer
@@ -73,22 +76,22 @@ class _Recorded(NamedTuple):
     answer: bytes
 
 
-async def move_payment(pool: AsyncConnectionPool, request: MoveRequest) -> Answer:
+async def move_payment(pool: AsyncConnectionPool, request: MoveRequest, allowed: Permits) -> Answer:
     """Carry out one move, trying again over lost connections until it is cancelled from outside.
 
     Raise NotFound, KeyInFlight, KeyReused, KeyExpired, InsufficientFunds, whatever `decide` raises,
-    or Unavailable, and OutcomeUnknown when it is cancelled while a commit is in doubt.
+    NotTheWriter or Unavailable, and OutcomeUnknown when it is cancelled while a commit is in doubt.
     """
     in_doubt = False
     while True:
         try:
-            return await _move_once(pool, request)
+            return await _move_once(pool, request, allowed())
         except PoolTimeout:
             raise (OutcomeUnknown if in_doubt else Unavailable) from None
         except TooManyRequests:
             raise (OutcomeUnknown if in_doubt else Overloaded) from None
         except psycopg.errors.ReadOnlySqlTransaction:
-            raise (OutcomeUnknown if in_doubt else Unavailable) from None
+            raise (OutcomeUnknown if in_doubt else NotTheWriter) from None
         except psycopg.errors.CheckViolation as failure:
             if failure.diag.constraint_name == "balances_available_not_negative":
                 raise InsufficientFunds from None
@@ -107,7 +110,7 @@ async def _pause(*, in_doubt: bool) -> None:
         raise (OutcomeUnknown if in_doubt else Unavailable) from None
 
 
-async def _move_once(pool: AsyncConnectionPool, request: MoveRequest) -> Answer:
+async def _move_once(pool: AsyncConnectionPool, request: MoveRequest, permit: Permit) -> Answer:
     key, payment = request.key_digest, request.payment_id
     async with pool.connection() as connection:
         async with connection.pipeline():
@@ -137,12 +140,16 @@ async def _move_once(pool: AsyncConnectionPool, request: MoveRequest) -> Answer:
         answer = _answer(move, request, at)
         refund_id = request.refund_id if move.refund_minor else None
         recorded = _Recorded(move, request.event_id, key, request.body_digest, refund_id, answer)
-        await _record(connection, at, [recorded])
+        await _record(connection, at, [recorded], permit)
+    if permit.remaining_s() <= 0:
+        # The commit may have been held up for so long that another region writes by now.
+        raise OutcomeUnknown
     return Answer(answer, replayed=False)
 
 
-async def expire_authorizations(pool: AsyncConnectionPool) -> int:
+async def expire_authorizations(pool: AsyncConnectionPool, allowed: Permits) -> int:
     """Expire what is over, a batch at most; return how many. Safe to run on many tasks at once."""
+    permit = allowed()
     async with pool.connection() as connection:
         cursor = await connection.execute(
             STATEMENTS["lock_expired"], {"most": EXPIRE_BATCH_SIZE_MAX}, binary=True
@@ -150,7 +157,7 @@ async def expire_authorizations(pool: AsyncConnectionPool) -> int:
         rows = await cursor.fetchall()
         recorded = [_expired(read_payment(row)) for row in rows]
         if recorded:
-            await _record(connection, rows[0][16], recorded)
+            await _record(connection, rows[0][16], recorded, permit)
     return len(recorded)
 
 
@@ -179,9 +186,20 @@ def _answer(move: Move, request: MoveRequest, at: datetime) -> bytes:
 
 
 async def _record(
-    connection: psycopg.AsyncConnection[Any], at: datetime, rows: Sequence[_Recorded]
+    connection: psycopg.AsyncConnection[Any],
+    at: datetime,
+    rows: Sequence[_Recorded],
+    permit: Permit,
 ) -> None:
-    parameters = _columns(rows) | _transfer_columns(rows) | {"recorded_at": at}
+    parameters = (
+        _columns(rows)
+        | _transfer_columns(rows)
+        | {
+            "recorded_at": at,
+            "of_epoch": permit.epoch,
+            "lease_end": permits.end(permit, at),
+        }
+    )
     async with connection.pipeline():
         await connection.execute(STATEMENTS["record_moves"], parameters)
         await connection.commit()

@@ -127,6 +127,11 @@ def _sized(value: bytes | None) -> bytes:
     return _NULL if value is None else len(value).to_bytes(4, "big") + value
 
 
+def pack_number(value: int) -> bytes:
+    """Pack a number as bigint."""
+    return _int8.pack(value)
+
+
 def pack_time(moment: datetime) -> bytes:
     """Pack an aware datetime as timestamptz: microseconds since 2000."""
     return _int8.pack((moment - _EPOCH) // _MICROSECOND)

@@ -58,7 +58,7 @@ SELECT record_payments(%(recorded_at)s, %(merchant_ids)s, %(payment_ids)s,
     %(event_ids)s, %(key_digests)s, %(body_digests)s, %(source_keys)s, %(statuses)s,
     %(currencies)s, %(exponents)s, %(amounts_minor)s, %(captured_minor)s, %(fees_minor)s,
     %(sources)s, %(refs)s, %(descriptions)s, %(decline_codes)s, %(lifetimes_s)s, %(answers)s,
-    %(kinds)s, %(debits)s, %(credits)s);
+    %(kinds)s, %(debits)s, %(credits)s, %(of_epoch)s, %(lease_end)s);
 
 -- name: lock_payment
 -- Lock one payment; answer its row, the time after the lock, and whether it is settled.
@@ -84,11 +84,16 @@ SELECT record_moves(%(recorded_at)s, %(merchant_ids)s, %(payment_ids)s, %(event_
     %(key_digests)s, %(body_digests)s, %(types)s, %(statuses)s, %(captured)s, %(refunded)s,
     %(fees)s, %(refund_ids)s, %(refund_amounts_minor)s, %(answers)s, %(subject_ids)s,
     %(ordinals)s, %(transfer_merchant_ids)s, %(currencies)s, %(kinds)s, %(debits)s, %(credits)s,
-    %(amounts_minor)s, %(transfer_fees_minor)s);
+    %(amounts_minor)s, %(transfer_fees_minor)s, %(of_epoch)s, %(lease_end)s);
 
 -- name: settle_captures
 -- Settle what was captured up to a time; answer how many merchants and currencies were moved.
-SELECT settle_captures(%(run_id)s, clock_timestamp() - %(delay)s::interval);
+SELECT settle_captures(%(run_id)s, clock_timestamp() - %(delay)s::interval, %(of_epoch)s,
+    %(lease_end)s);
+
+-- name: raise_epoch
+-- Bring the database to a later epoch of the write lease; answer whether it is in it now.
+SELECT raise_epoch(%(epoch)s, %(region)s);
 
 -- name: get_payment
 -- One payment of one merchant.
@@ -241,9 +246,9 @@ JOIN merchants AS m USING (merchant_id)
 WHERE greatest(k.changed_at, m.changed_at) > clock_timestamp() - %(within)s::interval;
 
 -- name: probe
--- Whether this database takes writes and has been migrated.
-SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean
-FROM schema_version;
+-- Whether this database takes writes, and in which epoch; it answers only when it was migrated.
+SELECT NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean, epoch
+FROM schema_version, authority;
 
 -- name: save_merchant
 -- Create a merchant, or change it.

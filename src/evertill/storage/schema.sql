@@ -272,6 +272,15 @@ CREATE INDEX webhook_deliveries_due ON webhook_deliveries (endpoint_id, due_at)
 CREATE INDEX webhook_deliveries_dead ON webhook_deliveries (endpoint_id, attempted_at)
     WHERE due_at IS NULL;
 
+-- In which epoch of the write lease this database may be written. It only grows; 0 is where nobody
+-- shares the lease.
+CREATE TABLE authority (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    epoch bigint NOT NULL CHECK (epoch >= 0),
+    region text NOT NULL
+);
+INSERT INTO authority (epoch, region) VALUES (0, '');
+
 -- Up to when captures have been settled: moved from pending to available.
 CREATE TABLE settlement_progress (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

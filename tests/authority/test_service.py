@@ -1,0 +1,106 @@
+"""The service takes payments while its region holds the lease, and not a moment longer."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import psycopg
+import pytest
+from tests.conftest import StartService
+from tests.support.aws import Aws
+from tests.support.postgres import Database
+from tests.support.service import Api, Service, create_merchant, problem_of, wait_until
+
+from evertill.authority.lease import Lease, Look, Take
+from evertill.authority.table import Table
+
+ACTIVE, STANDBY = "us-east-1", "us-east-2"
+SPEED = 10.0
+DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def table(aws: Aws, table_name: str) -> Table:
+    return Table(table_name, [ACTIVE, STANDBY], aws.url)
+
+
+@pytest.fixture
+def leased(start_service: StartService, database: Database, aws: Aws, table_name: str) -> Service:
+    return start_service(
+        database,
+        region=ACTIVE,
+        authority_table=table_name,
+        authority_regions=f"{ACTIVE},{STANDBY}",
+        aws_endpoint_url=aws.url,
+        time_scale=SPEED,
+    )
+
+
+def take_over(table: Table) -> None:
+    def take() -> bool:
+        seen = table.call(Look())
+        assert isinstance(seen, Lease)
+        return isinstance(table.call(Take(STANDBY, seen)), Lease)
+
+    wait_until(take, DEADLINE_S)
+
+
+def status_of_ready(api: Api) -> int:
+    return api.get("/ready").status_code
+
+
+def test_a_region_whose_lease_was_taken_refuses_payments_and_says_when_to_come_back(
+    leased: Service, table: Table
+) -> None:
+    with closing(Api(leased, create_merchant(leased.database))) as api:
+        authorized = api.paid(capture=False)
+        key = "the-same-key"
+        first = api.pay(key, source="tok_same", amount=5)
+        take_over(table)
+        wait_until(lambda: status_of_ready(api) == 503, DEADLINE_S)
+        refused = api.pay()
+        assert (503, "not_the_writer") == problem_of(refused)
+        assert refused.headers["retry-after"]
+        moved = api.post(f"/v1/payments/{authorized['id']}/capture", {})
+        assert (503, "not_the_writer") == problem_of(moved)
+        # What was answered before is still known, and reading goes on.
+        again = api.pay(key, source="tok_same", amount=5)
+        assert (first.status_code, first.content) == (again.status_code, again.content)
+        assert "authorized" == api.payment(authorized["id"])["status"]
+
+
+def test_a_region_that_was_fenced_in_its_database_is_not_ready(
+    leased: Service, database: Database
+) -> None:
+    with closing(Api(leased, create_merchant(leased.database))) as api:
+        api.paid()
+        with closing(psycopg.connect(database.admin_url, autocommit=True)) as connection:
+            connection.execute("SELECT evertill.raise_epoch(2, %s)", [STANDBY])
+        assert (503, "not_the_writer") == problem_of(api.pay())
+        wait_until(lambda: status_of_ready(api) == 503, DEADLINE_S)
+
+
+def test_a_region_that_is_given_the_lease_enters_its_epoch_and_takes_payments(
+    leased: Service, table: Table, database: Database
+) -> None:
+    with closing(Api(leased, create_merchant(leased.database))) as api:
+        take_over(table)
+        wait_until(lambda: status_of_ready(api) == 503, DEADLINE_S)
+        seen = table.call(Look())
+        assert isinstance(seen, Lease)
+        assert isinstance(table.call(Take(ACTIVE, seen)), Lease)
+        wait_until(lambda: status_of_ready(api) == 200, DEADLINE_S)
+        wait_until(lambda: database.rows("SELECT epoch FROM authority") == [(3,)], DEADLINE_S)
+        api.paid()
+
+
+def test_a_table_that_is_away_stops_payments_when_the_lease_is_over_and_no_sooner(
+    leased: Service, aws: Aws
+) -> None:
+    with closing(Api(leased, create_merchant(leased.database))) as api:
+        with aws.paused():
+            api.paid()
+            wait_until(lambda: status_of_ready(api) == 503, DEADLINE_S)
+            assert (503, "not_the_writer") == problem_of(api.pay())
+        wait_until(lambda: status_of_ready(api) == 200, DEADLINE_S)
+        api.paid()
