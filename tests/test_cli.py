@@ -153,6 +153,16 @@ def test_a_login_that_may_not_be_let_in_is_told_what_to_ask_for(server: str) -> 
         provisioning.allow_login(weak, "weak")
 
 
+@pytest.mark.parametrize("hint", ["-kv4", "--k4", "---4"])
+def test_a_key_that_ends_like_an_option_can_be_revoked(
+    server: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(ADMIN_URL_VARIABLE, server)
+    assert main(["migrate"]) == 0
+    assert main(["keys", "revoke", "shop", hint]) == 1
+    assert "has no key in use that ends so" in capsys.readouterr().err
+
+
 def test_migrate_lets_the_validation_functions_login_validate_and_no_more(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

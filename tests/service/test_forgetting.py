@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from tests.storage.parts import with_pool
 from tests.support.postgres import Database
 
-from evertill.service.jobs import FORGET_BATCH_SIZE_MAX, VALIDATIONS_KEPT, forget
+from evertill.service.jobs import FORGET_BATCH_SIZE_MAX, forget
 
 # Under ids that begin with a time, as UUIDv7 do; the rest only tells them apart.
 DECIDED = """
@@ -17,6 +17,7 @@ DECIDED = """
         now(), 'local', 'direct', 'USD', 2, 1, %s
     FROM generate_series(1, %s) AS number
 """
+WEEK = timedelta(days=7)
 MINUTE = timedelta(minutes=1)
 
 
@@ -28,8 +29,8 @@ def decide(database: Database, name: str, age: timedelta, count: int = 1) -> Non
 
 def test_decisions_are_kept_for_a_week_and_not_longer(database: Database) -> None:
     decide(database, "a month ago", timedelta(days=30))
-    decide(database, "too old", VALIDATIONS_KEPT + MINUTE)
-    decide(database, "young enough", VALIDATIONS_KEPT - MINUTE)
+    decide(database, "too old", WEEK + MINUTE)
+    decide(database, "young enough", WEEK - MINUTE)
     decide(database, "new", timedelta(0))
     with_pool(database, forget)
     kept = database.rows("SELECT payment_reference FROM validations ORDER BY validation_id")
@@ -37,13 +38,13 @@ def test_decisions_are_kept_for_a_week_and_not_longer(database: Database) -> Non
 
 
 def test_a_backlog_is_worked_off_in_batches(database: Database) -> None:
-    decide(database, "old", VALIDATIONS_KEPT + MINUTE, 2 * FORGET_BATCH_SIZE_MAX + 1)
+    decide(database, "old", WEEK + MINUTE, 2 * FORGET_BATCH_SIZE_MAX + 1)
     with_pool(database, forget)
     assert [(0,)] == database.rows("SELECT count(*) FROM validations")
 
 
 def test_old_decisions_are_found_along_the_primary_key(database: Database) -> None:
-    decide(database, "old", VALIDATIONS_KEPT + MINUTE, 20_000)
+    decide(database, "old", WEEK + MINUTE, 20_000)
     database.rows("ANALYZE validations")
     plan = database.rows(
         "EXPLAIN SELECT validation_id FROM validations WHERE validation_id < %s"

@@ -84,7 +84,12 @@ def create_command(merchant: str, scopes: tuple[str, ...], *, is_json: bool) -> 
     click.echo(json.dumps(told) if is_json else api_key)
 
 
-@keys_group.command("revoke", short_help="Revoke keys by their last characters.")
+@keys_group.command(
+    "revoke",
+    short_help="Revoke keys by their last characters.",
+    # One key in sixty-four has a dash there, which is no option.
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("merchant")
 @click.argument("hint")
 @json_option

@@ -34,9 +34,6 @@ EXPIRE_INTERVAL_S: Final = 10.0
 SETTLE_INTERVAL_S: Final = 600.0
 SETTLEMENT_DELAY: Final = timedelta(days=2)
 MEASURE_INTERVAL_S: Final = 5.0
-# As long as the API remembers its answers: nobody asks about an older decision, and the transaction
-# log has it (docs/decisions/0020-validation-function.md).
-VALIDATIONS_KEPT: Final = timedelta(days=7)
 FORGET_INTERVAL_S: Final = 60.0
 FORGET_BATCH_SIZE_MAX: Final = 5_000
 
@@ -82,9 +79,9 @@ async def fold(pool: AsyncConnectionPool) -> None:
 
 async def forget(pool: AsyncConnectionPool) -> None:
     """Delete all decisions that are old enough, a bounded number in each transaction."""
-    what = {"kept": VALIDATIONS_KEPT, "most": FORGET_BATCH_SIZE_MAX}
-    while await _call(pool, "forget_validations", what) == FORGET_BATCH_SIZE_MAX:
-        pass
+    forgotten = FORGET_BATCH_SIZE_MAX
+    while forgotten == FORGET_BATCH_SIZE_MAX:
+        forgotten = await _call(pool, "forget_validations", {"most": FORGET_BATCH_SIZE_MAX})
 
 
 async def settle(

@@ -542,13 +542,14 @@ BEGIN
 END
 $$;
 
--- Delete decisions of the validation function that are older than `kept`, the oldest first, up to
--- `most`; answers how many. Ids are UUIDv7, which begin with their milliseconds since 1970, so the
--- primary key stands in the order of time. Safe to run on many tasks.
-CREATE OR REPLACE FUNCTION forget_validations(kept interval, most integer)
+-- Delete decisions of the validation function that are a week old, the oldest first, up to `most`;
+-- answers how many. A week is as long as the API remembers its answers. It is no parameter, so that
+-- whoever may call this can delete nothing younger. Ids are UUIDv7, which begin with their
+-- milliseconds since 1970, so the primary key stands in the order of time. Safe to run on many tasks.
+CREATE OR REPLACE FUNCTION forget_validations(most integer)
 RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
 DECLARE
-    kept_from_ms bigint := floor(extract(epoch FROM clock_timestamp() - kept) * 1000);
+    kept_from_ms bigint := floor(extract(epoch FROM clock_timestamp() - interval '7 days') * 1000);
     kept_from uuid := rpad(lpad(to_hex(kept_from_ms), 12, '0'), 32, '0');
     forgotten integer;
 BEGIN

@@ -137,7 +137,7 @@ SELECT fold_balances(%(most)s);
 
 -- name: forget_validations
 -- Delete old decisions of the validation function; answer how many.
-SELECT forget_validations(%(kept)s, %(most)s);
+SELECT forget_validations(%(most)s);
 
 -- name: claim_outbox
 -- Hold the outbox for a receiver; answer the time, the log's head and the oldest batches, or nothing.

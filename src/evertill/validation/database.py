@@ -35,8 +35,10 @@ RETRY_AFTER_S: Final = 5.0
 
 READ_ONLY: Final = "25006"
 # Classes and codes after which a new connection may do better: connection exceptions, an operator's
-# intervention (a shutdown, a start), and a server that has become a standby.
-LOST: Final = ("08", "57P0", READ_ONLY)
+# intervention (a shutdown, a start), a question that a reader cancels because it stands in the way
+# of what is replayed (https://www.postgresql.org/docs/current/hot-standby.html), and a server that
+# has become a standby.
+LOST: Final = ("08", "57P0", "40001", READ_ONLY)
 
 _NAMED: Final = re.compile(r"^-- name: (\w+)\n(.*?);$", re.MULTILINE | re.DOTALL)
 
