@@ -35,8 +35,8 @@ class Store(Protocol):
     def get(self, key: str) -> bytes:
         """Return an object."""
 
-    def keys(self) -> Iterator[str]:
-        """Return all keys, in no promised order."""
+    def keys(self, since_hour: str = "") -> Iterator[str]:
+        """Return all keys, or those of `region/hour/...` since an hour, in no promised order."""
 
 
 class FolderStore:
@@ -72,11 +72,13 @@ class FolderStore:
             message = f"{key} cannot be read: {failure.strerror}."
             raise StoreUnavailable(message) from failure
 
-    def keys(self) -> Iterator[str]:
-        """Return all keys; drafts that a crash left are no objects."""
+    def keys(self, since_hour: str = "") -> Iterator[str]:
+        """Return keys; drafts that a crash left are no objects."""
         for path in self._folder.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
-                yield path.relative_to(self._folder).as_posix()
+                key = path.relative_to(self._folder).as_posix()
+                if key.partition("/")[2] >= since_hour:
+                    yield key
 
 
 class BucketStore:
@@ -118,16 +120,24 @@ class BucketStore:
             raise StoreUnavailable(f"{key} cannot be read: {failure}") from failure
         return body
 
-    def keys(self) -> Iterator[str]:
-        """Return all keys."""
-        more: dict[str, str] = {}
+    def keys(self, since_hour: str = "") -> Iterator[str]:
+        """Return keys; those of before an hour are not even listed."""
+        if not since_hour:
+            yield from (entry["Key"] for entry in self._list("Contents"))
+            return
+        for region in self._list("CommonPrefixes", Delimiter="/"):
+            prefix = region["Prefix"]
+            start = {"Prefix": prefix, "StartAfter": prefix + since_hour}
+            yield from (entry["Key"] for entry in self._list("Contents", **start))
+
+    def _list(self, part: str, **arguments: str) -> Iterator[dict[str, str]]:
+        """Return one part of a listing, page by page."""
         while True:
-            page = self._call("list_objects_v2", **more)
-            for entry in page.get("Contents", []):
-                yield str(entry["Key"])
+            page = self._call("list_objects_v2", **arguments)
+            yield from page.get(part, [])
             if not page.get("IsTruncated"):
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            arguments["ContinuationToken"] = page["NextContinuationToken"]
 
     def _call(self, operation: str, **arguments: object) -> dict[str, Any]:
         try:

@@ -15,12 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from evertill.domain import ids
-from evertill.domain.outbox import Claim, Outbox, OutboxEvent
+from evertill.domain.outbox import Outbox, OutboxEvent, Term
 from evertill.journal.records import write_time
 from evertill.journal.relay import (
     POLL_INTERVAL_S,
-    RETRY_DELAY_MAX_S,
-    RETRY_DELAY_MIN_S,
     Connect,
     Relay,
     TermOver,
@@ -91,7 +89,7 @@ class TopicRelay(Relay):
         self._topic = topic
         self._observe = observe
 
-    def begin(self, term: bytes, claim: Claim) -> None:
+    def begin(self, term: Term) -> None:
         """Remember nothing: what counts is in the outbox."""
 
     async def relay(self, outbox: Outbox) -> None:
@@ -116,16 +114,13 @@ class TopicRelay(Relay):
             [event for event in events if event.payment_id[-1] % LANES == lane]
             for lane in range(LANES)
         ]
-        delay_s = RETRY_DELAY_MIN_S
-        while True:
+
+        async def attempt() -> bool:
             calls = [asyncio.to_thread(self._topic.publish, lane) for lane in lanes if lane]
-            lanes = [left for left in await asyncio.gather(*calls) if left]
-            if not lanes:
-                return
-            await pause(delay_s)
-            delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
-            if await outbox.claim(0) is None:
-                raise TermOver
+            lanes[:] = await asyncio.gather(*calls)
+            return not any(lanes)
+
+        await self.try_until_done(outbox, attempt)
 
 
 def _call_size(events: Sequence[OutboxEvent]) -> int:

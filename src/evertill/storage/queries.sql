@@ -130,9 +130,14 @@ ORDER BY currency;
 -- Fold posted batches into stored balances; answer how many.
 SELECT fold_balances(%(most)s);
 
+-- name: begin_term
+-- Begin to hold the outbox for a receiver; answer where the log stands, or nothing.
+SELECT head_region, head_chain, head_sequence, head_hash
+FROM begin_term(%(receiver)s::smallint, %(term)s::uuid, %(lease)s::interval);
+
 -- name: claim_outbox
--- Hold the outbox for a receiver; answer the time, the log's head and the oldest batches, or nothing.
-SELECT claimed_at, head_region, head_chain, head_sequence, head_hash, batch_ids
+-- Go on holding the outbox; answer the time and the oldest batches, or nothing.
+SELECT claimed_at, batch_ids
 FROM claim_outbox(%(receiver)s::smallint, %(term)s::uuid, %(lease)s::interval, %(most)s::integer);
 
 -- name: read_outbox
