@@ -13,7 +13,9 @@ import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, TypeVar
 
 from evertill.domain.outbox import Claim, Outbox, OutboxUnavailable, Term
 from evertill.journal.records import Chain, Draft, Sealed
@@ -34,6 +36,8 @@ Connect = Callable[[], Awaitable[Outbox]]
 # Called with the records of an object that is stored, and the seconds since the oldest's commit.
 Observe = Callable[[int, float], None]
 
+T = TypeVar("T")
+
 log = logging.getLogger(__name__)
 
 
@@ -44,9 +48,16 @@ class TermOver(Exception):
 class Relay(ABC):
     """Hands the outbox to one receiver, term after term."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, threads: int) -> None:
         """Hold the outbox over connections that `connect` makes, one for each term."""
         self._connect = connect
+        # Not the process's common ones: a receiver that does not answer holds a thread for seconds,
+        # and would hold up the other receivers with it.
+        self._threads = ThreadPoolExecutor(threads, type(self).__name__)
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Make a call that blocks, on a thread of this relay's own."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     @abstractmethod
     def begin(self, term: Term) -> None:
@@ -98,7 +109,8 @@ class LogRelay(Relay):
 
     def __init__(self, connect: Connect, store: Store, region: str, observe: Observe) -> None:
         """Write objects of `region` to `store`."""
-        super().__init__(connect)
+        # One object is on its way at a time.
+        super().__init__(connect, threads=1)
         self._store = store
         self._region = region
         self._observe = observe
@@ -132,11 +144,11 @@ class LogRelay(Relay):
         A try that seems to have failed may have succeeded, so it is always the same bytes under the
         same key: a chain never has two objects in one place.
         """
-        body = await asyncio.to_thread(sealed.pack)
+        body = await self.in_thread(sealed.pack)
 
         async def attempt() -> bool:
             try:
-                await asyncio.to_thread(self._store.put, sealed.key, body)
+                await self.in_thread(partial(self._store.put, sealed.key, body))
             except StoreUnavailable as failure:
                 log.warning("the transaction log cannot be written; it is tried again: %s", failure)
                 return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -55,6 +56,8 @@ class Topic:
             config=Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
+                # As many as there are lanes: the SDK throws further connections away after use.
+                max_pool_connections=LANES,
                 retries={"total_max_attempts": 1},
             ),
         )
@@ -85,7 +88,7 @@ class TopicRelay(Relay):
 
     def __init__(self, connect: Connect, topic: Topic, observe: Callable[[int], None]) -> None:
         """Publish to `topic`; `observe` is told how many events were."""
-        super().__init__(connect)
+        super().__init__(connect, threads=LANES)
         self._topic = topic
         self._observe = observe
 
@@ -116,7 +119,7 @@ class TopicRelay(Relay):
         ]
 
         async def attempt() -> bool:
-            calls = [asyncio.to_thread(self._topic.publish, lane) for lane in lanes if lane]
+            calls = [self.in_thread(partial(self._topic.publish, lane)) for lane in lanes if lane]
             lanes[:] = await asyncio.gather(*calls)
             return not any(lanes)
 

@@ -22,7 +22,7 @@ import httpx
 from evertill.domain import ids
 from evertill.domain.outbox import OutboxUnavailable
 from evertill.domain.webhooks import Deliveries, Delivery, Result, answered, failed, message, sign
-from evertill.journal.addresses import AddressRefused, resolve
+from evertill.journal.addresses import AddressRefused, Names, resolve
 
 # Of one worker. The specification recommends a timeout of 15 to 30 s.
 IN_FLIGHT_MAX: Final = 256
@@ -55,6 +55,7 @@ class WebhookSender:
         self._fan_out_at_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
+        self._names = Names()
         # Each connection is its own: two names may share an address, and not a connection.
         self._http = httpx.AsyncClient(
             verify=ssl.create_default_context(),
@@ -140,7 +141,9 @@ class WebhookSender:
     async def _post(self, delivery: Delivery) -> tuple[int, timedelta | None]:
         """Send one request; return the status and what Retry-After asks for."""
         url = httpx.URL(delivery.url)
-        address = await resolve(delivery.url, is_private_allowed=self._is_private_allowed)
+        address = await resolve(
+            delivery.url, self._names, is_private_allowed=self._is_private_allowed
+        )
         body, message_id = message(delivery), ids.write_id(ids.EVENT, delivery.event_id)
         now_s = int(time.time())
         headers = {

@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.domain import ids
 from evertill.service import metrics
-from evertill.storage import outbox
+from evertill.storage import outbox, webhooks
 from evertill.storage.moves import EXPIRE_BATCH_SIZE_MAX, expire_authorizations
 from evertill.storage.statements import STATEMENTS
 
@@ -71,6 +71,7 @@ async def settle(pool: AsyncConnectionPool, delay: timedelta = SETTLEMENT_DELAY)
 async def _measure(pool: AsyncConnectionPool) -> None:
     for receiver, (batches, oldest_s) in (await outbox.measure(pool)).items():
         metrics.observe_outbox(receiver.name.lower(), batches, oldest_s)
+    metrics.observe_webhook_backlog(*await webhooks.measure(pool))
 
 
 async def _expire(pool: AsyncConnectionPool) -> None:

@@ -186,6 +186,22 @@ FROM claim_deliveries(%(busy)s::uuid[], %(each)s::integer, %(most)s::integer, %(
 SELECT finish_delivery(%(endpoint_id)s::uuid, %(event_id)s::uuid, %(error)s::text,
     %(later)s::interval, %(pause)s::interval, %(disable)s::text);
 
+-- name: measure_webhooks
+-- How many deliveries wait and how many are dead letters, counted up to `most`, and for how many
+-- seconds the one that is due longest has been due.
+SELECT (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE due_at IS NOT NULL
+        LIMIT %(most)s) AS waiting),
+    (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE due_at IS NULL
+        LIMIT %(most)s) AS dead),
+    coalesce(greatest(extract(epoch FROM clock_timestamp() - min(oldest.due_at)), 0), 0)::float8
+FROM webhook_endpoints AS w
+CROSS JOIN LATERAL (
+    SELECT due_at FROM webhook_deliveries AS d
+    WHERE d.endpoint_id = w.endpoint_id AND due_at IS NOT NULL
+    ORDER BY due_at LIMIT 1
+) AS oldest
+WHERE w.disabled_reason IS NULL;
+
 -- name: list_webhooks
 -- A merchant's endpoints, or the one that is named.
 SELECT endpoint_id, url, types, disabled_reason, created_at

@@ -25,6 +25,8 @@ LEASE: Final = timedelta(seconds=60)
 ENDPOINTS_MAX: Final = 16
 SECRET_OVERLAP: Final = timedelta(hours=24)
 DEAD_LETTERS_MAX: Final = 100
+# Counting millions every few seconds would cost more than knowing how many millions is worth.
+MEASURED_MAX: Final = 10_000
 
 
 class Endpoint(NamedTuple):
@@ -46,6 +48,14 @@ class DeadLetter(NamedTuple):
     attempts: int
     attempted_at: datetime | None
     error: str | None
+
+
+class Backlog(NamedTuple):
+    """What webhooks wait for: deliveries and dead letters, up to MEASURED_MAX, and the delay."""
+
+    waiting: int
+    dead: int
+    overdue_s: float
 
 
 class PostgresDeliveries:
@@ -95,6 +105,11 @@ class PostgresDeliveries:
             return await cursor.fetchall()
         except psycopg.Error as failure:
             raise OutboxUnavailable from failure
+
+
+async def measure(pool: AsyncConnectionPool) -> Backlog:
+    """Return how far the webhooks are behind."""
+    return Backlog(*(await _fetch(pool, "measure_webhooks", most=MEASURED_MAX))[0])
 
 
 async def list_endpoints(
