@@ -81,8 +81,8 @@ def in_order(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _followed(chain: list[tuple[str, list[dict[str, Any]]]]) -> str | None:
-    follows: list[str] | None = chain[0][1][0]["follows"]
-    return follows[1] if follows else None
+    follows: dict[str, str] | None = chain[0][1][0]["follows"]
+    return follows["chain"] if follows else None
 
 
 def rewrite(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:

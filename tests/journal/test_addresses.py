@@ -43,7 +43,8 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
     [
         "http://example.com/", "ftp://example.com/", "https://", "https://user@example.com/",
         "https://example.com/#part", "https://example.com:99999/", "https://exa mple.com/",
-        "https://[::1/", "example.com", "https://example.com/\n", "https://" + "a" * 2048,
+        "https://[::1/", "https://[::1]/", "https://[::ffff:169.254.169.254]/", "https://10.0.0.1/",
+        "example.com", "https://example.com/\n", "https://" + "a" * 2048,
     ],
 )  # fmt: skip
 def test_a_url_that_is_not_plainly_one_of_https_is_refused(url: str) -> None:

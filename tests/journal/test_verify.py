@@ -100,6 +100,19 @@ def test_an_object_cut_short_is_named(store: FolderStore, tmp_path: Path) -> Non
     assert victim.name in verify(store).breaks[0].key
 
 
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [([1], "object 1 before it is missing"), ([0, 1], "objects 0 to 1 before it are missing")],
+)
+def test_a_gap_is_told_once(
+    store: FolderStore, tmp_path: Path, numbers: list[int], said: str
+) -> None:
+    for path in [paths(tmp_path)[number] for number in numbers]:
+        path.unlink()
+    [found] = verify(store).breaks
+    assert said == found.reason
+
+
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
 def test_a_deleted_object_is_missed_unless_it_is_the_newest(
     store: FolderStore, tmp_path: Path, number: int
@@ -258,6 +271,23 @@ def test_a_broken_log_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert "" == said.out
     assert "The log is not whole" in said.err
+
+
+def test_where_there_is_no_log_nothing_is_proven(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert 2 == cli.main(["journal", "verify", str(tmp_path)])
+    assert "There is no object of a log there" in capsys.readouterr().err
+
+
+def test_two_objects_that_changed_places_are_named(store: FolderStore, tmp_path: Path) -> None:
+    one, other = paths(tmp_path)[1:3]
+    kept = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(kept)
+    report = verify(store)
+    broken = {Path(found.key).name for found in report.breaks}
+    assert {one.name, other.name} <= broken
 
 
 def test_a_folder_that_is_not_there_is_a_mistake_of_the_user(

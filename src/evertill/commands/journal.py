@@ -61,6 +61,8 @@ def verify_command(
     """
     begin = None if since is None else _time(since, "--since")
     report = verify(_store(location), begin)
+    if not report.objects:
+        raise UsageError(f"There is no object of a log there. {LOCATION_HELP}")
     if is_json:
         told = {"whole": report.whole, **msgspec.to_builtins(report)}
         click.echo(json.dumps(told, indent=2))
@@ -152,7 +154,10 @@ def _sentences(report: Report) -> str:
     ]
     if report.heads:
         newest = report.heads[-1]
-        lines.append(f"Newest: object {newest.sequence} of {newest.chain}, hash {newest.hash}.")
+        lines.append(
+            f"Newest: object {newest.sequence} of {newest.chain}, hash {newest.hash}. Only the "
+            "database knows whether there were newer ones (relay_terms)."
+        )
     if report.foreign_keys:
         lines.append(f"{report.foreign_keys} other keys are no objects of the log.")
     return "\n".join(lines)

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from evertill.domain.errors import EvertillError
 
 
@@ -39,7 +41,7 @@ class OutboxEvent(NamedTuple):
     answer: str
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """An object of the log: its chain, its place in it, and the hash of its last record."""
 
     region: str

@@ -8,6 +8,7 @@ made to the very address that was checked, so that a name cannot answer differen
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -51,6 +52,10 @@ def check_url(url: str, *, is_private_allowed: bool) -> tuple[str, int]:
         raise AddressRefused("The URL has to begin with https://.")
     if not host or "@" in parts.netloc or parts.fragment:
         raise AddressRefused("The URL needs a host, and neither a login nor a fragment.")
+    with contextlib.suppress(ValueError):
+        # A name is looked up when something is sent; an address can be refused at once.
+        if not is_private_allowed and not is_public(ipaddress.ip_address(host)):
+            raise AddressRefused("The URL's address is not a public one.")
     return host, port or (HTTPS_PORT if parts.scheme == "https" else HTTP_PORT)
 
 

@@ -78,6 +78,10 @@ class _Walk:
     def complain(self, place: Place, line: int, reason: str) -> None:
         self.report.breaks.append(Break(place.key, line, reason))
 
+    def lose(self) -> None:
+        """Know nothing of what stands before: a break is told once."""
+        self.hash, self.records = "", 0
+
 
 def verify(store: Store, since: datetime | None = None) -> Report:
     """Walk a log, all of it or what was sealed since an hour; raise StoreUnavailable."""
@@ -108,17 +112,17 @@ def _read_object(store: Store, walk: _Walk, place: Place) -> None:
         walk.complain(place, 0, f"there are two objects with the number {place.sequence}")
         return
     if place.sequence > walk.sequence:
-        walk.complain(
-            place, 0, f"the objects {walk.sequence} to {place.sequence - 1} before it are missing"
-        )
-        walk.hash = ""
+        last = place.sequence - 1
+        missing = f"s {walk.sequence} to {last} before it are" if last > walk.sequence else ""
+        walk.complain(place, 0, f"object{missing or f' {last} before it is'} missing")
+        walk.lose()
     walk.sequence = place.sequence + 1
     walk.report.objects += 1
     try:
         manifest, lines = unpack(store.get(place.key))
     except ValueError as failure:
         walk.complain(place, 0, str(failure))
-        walk.hash = ""
+        walk.lose()
     else:
         _check_object(walk, place, manifest, lines)
     walk.ends[place.sequence] = walk.hash
