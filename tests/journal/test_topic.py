@@ -98,6 +98,21 @@ def test_a_fifo_topic_tells_each_payments_events_in_order_and_once(
     api.close()
 
 
+def test_a_text_with_characters_that_no_queue_takes_arrives_all_the_same(
+    database: Database, start_service: StartService, aws: Aws
+) -> None:
+    topic, sqs, queue = subscribe(aws)
+    service = start_service(database, events_topic_arn=topic, aws_endpoint_url=aws.url)
+    api = Api(service, create_merchant(database))
+    text = "\uffff \ufffe \U0001f4b6"
+    api.paid(description=text)
+    wait_until(lambda: database.rows(WAITING) == [(0,)], TIMEOUT_S)
+    [message] = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=5)["Messages"]
+    assert text == json.loads(message["Body"])["data"]["description"]
+    assert not set("\uffff\ufffe") & set(message["Body"])
+    api.close()
+
+
 def test_while_the_topic_answers_nothing_the_log_goes_on(
     database: Database, start_service: StartService, aws: Aws, tmp_path: Path
 ) -> None:

@@ -33,6 +33,9 @@ LANES: Final = 8
 # SNS takes ten messages of a call, of 256 KiB together; ours are well below 26 KiB.
 MESSAGES_PER_CALL_MAX: Final = 10
 FIFO_SUFFIX: Final = ".fifo"
+# The two characters that a text of ours may hold and a message may not: a queue behind the topic
+# refuses or replaces them (SQS, SendMessage). In JSON they stand only within strings.
+_UNWELCOME: Final = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +160,7 @@ def _entry(event: OutboxEvent, arn: str) -> dict[str, Any]:
     }
     entry: dict[str, Any] = {
         "Id": event.event_id.hex(),
-        "Message": msgspec.json.encode(message).decode(),
+        "Message": msgspec.json.encode(message).decode().translate(_UNWELCOME),
         "MessageAttributes": attributes,
     }
     if arn.endswith(FIFO_SUFFIX):
