@@ -11,12 +11,14 @@ from tests.support.postgres import Database
 
 from evertill.domain import ids
 from evertill.domain.outbox import Receiver
+from evertill.domain.rules import Merchant, MerchantTerms
 from evertill.domain.webhooks import Result, new_secret
 from evertill.storage import webhooks
 from evertill.storage.webhooks import PostgresDeliveries
 
 EVENTS = 20
 EACH, PLENTY = 8, 256
+FAN_OUT = "SELECT fan_out_webhooks(3::smallint, %s)"
 DUE_NOW = "UPDATE webhook_deliveries SET due_at = now()"
 UNPAUSED = "UPDATE webhook_endpoints SET paused_until = '-infinity'"
 
@@ -86,6 +88,19 @@ def test_with_little_room_no_endpoint_is_always_the_last(database: Database) -> 
 
     on_deliveries(database, act)
     assert set(made) == told
+
+
+def test_events_are_fanned_out_a_bounded_number_at_a_time(database: Database) -> None:
+    endpoints(database, 1)
+    [(merchant_id,)] = database.rows("SELECT merchant_id FROM webhook_endpoints")
+    merchant = Merchant(merchant_id, active=True, terms=MerchantTerms())
+    for _ in range(3):
+        put(database, *[submission(merchant) for _ in range(EVENTS)])
+    counts = []
+    for more in (True, False, False):
+        assert [(more,)] == database.rows(FAN_OUT, [EVENTS + 1])
+        counts += database.rows("SELECT count(*) FROM webhook_deliveries")
+    assert [(3 * EVENTS,), (4 * EVENTS,), (4 * EVENTS,)] == counts
 
 
 def test_what_waits_and_what_is_dead_is_measured(database: Database) -> None:

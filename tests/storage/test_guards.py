@@ -165,7 +165,13 @@ def test_the_service_may_call_only_the_functions_that_it_needs(
             AND has_function_privilege(oid, 'EXECUTE') ORDER BY proname"""
     ).fetchall()
     reading, writing = ["lock_expired", "lock_payment"], ["record_moves", "record_payments"]
-    expected = ["claim_deliveries", "claim_outbox", "create_webhook", "enable_webhook"]
+    expected = [
+        "begin_term",
+        "claim_deliveries",
+        "claim_outbox",
+        "create_webhook",
+        "enable_webhook",
+    ]
     expected += ["fan_out_webhooks", "finish_delivery", "fold_balances", *reading, *writing]
     expected += ["redeliver_event", "remove_webhook", "rotate_webhook"]
     expected += ["settle_captures", "settle_outbox"]

@@ -7,16 +7,21 @@ after a failover a chain may follow another that has gone on since.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from evertill.domain.outbox import Head
 from evertill.journal.records import Place, read_key, unpack, write_hour
 from evertill.journal.stores import Store
+
+# A bucket takes a few hundredths of a second for each object, and many at once.
+READ_AHEAD: Final = 16
 
 
 class Tail(msgspec.Struct, frozen=True):
@@ -86,3 +91,16 @@ class Log:
             begin = max(followed.get(chain, -1) + 1, places[0].sequence)
             if places[-1].sequence >= begin:
                 yield Tail(chain, begin, places[-1].sequence - begin + 1)
+
+
+def read_ahead(store: Store, places: Sequence[Place]) -> Iterator[tuple[Place, bytes]]:
+    """Return objects in order, while the next ones are read already; raise StoreUnavailable."""
+    coming: deque[tuple[Place, Future[bytes]]] = deque()
+    with ThreadPoolExecutor(READ_AHEAD) as threads:
+        for place in places:
+            coming.append((place, threads.submit(store.get, place.key)))
+            if len(coming) > READ_AHEAD:
+                ready, body = coming.popleft()
+                yield ready, body.result()
+        for ready, body in coming:
+            yield ready, body.result()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, TextIO
 
-from evertill.journal.chains import Log
+from evertill.journal.chains import Log, read_ahead
 from evertill.journal.records import Record, read_record, unpack, write_time
 from evertill.journal.stores import Store
 
@@ -64,9 +64,9 @@ def _records(store: Store, since: datetime) -> Iterator[tuple[str, str, Record]]
     # Only what stands in a tail is written again by a later chain.
     repeatable: set[str] = set()
     for chain in log.order:
-        for place in log.chains[chain]:
+        for place, stored in read_ahead(store, log.chains[chain]):
             is_tail = chain in tail_from and place.sequence >= tail_from[chain]
-            for line in unpack(store.get(place.key))[1]:
+            for line in unpack(stored)[1]:
                 record = read_record(line)
                 if record.id not in repeatable:
                     yield place.region, place.chain, record

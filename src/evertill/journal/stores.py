@@ -17,6 +17,8 @@ from evertill.domain.errors import EvertillError
 
 CONNECT_TIMEOUT_S: Final = 2
 READ_TIMEOUT_S: Final = 5
+# As many as are read at once by who verifies a log.
+CONNECTIONS_MAX: Final = 16
 LOCATION_PREFIX: Final = "s3://"
 
 
@@ -100,6 +102,7 @@ class BucketStore:
             config=Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
+                max_pool_connections=CONNECTIONS_MAX,
                 # The relay tries again itself and knows for how long its turn lasts.
                 retries={"total_max_attempts": 1},
                 # A bucket's name is no host name of an emulator.

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from evertill.domain.outbox import Head
-from evertill.journal.chains import Log, Tail
+from evertill.journal.chains import Log, Tail, read_ahead
 from evertill.journal.records import Manifest, Place, genesis, hash_line, read_record, unpack
 from evertill.journal.stores import Store
 
@@ -97,8 +97,8 @@ def verify(store: Store, since: datetime | None = None) -> Report:
         walks[chain] = walk
         if since is not None:
             walk.sequence = places[0].sequence
-        for place in places:
-            _read_object(store, walk, place)
+        for place, stored in read_ahead(store, places):
+            _read_object(walk, place, stored)
         last = places[-1]
         report.heads.append(Head(last.region, chain, last.sequence, walk.hash))
     for chain in log.order:
@@ -106,7 +106,7 @@ def verify(store: Store, since: datetime | None = None) -> Report:
     return report
 
 
-def _read_object(store: Store, walk: _Walk, place: Place) -> None:
+def _read_object(walk: _Walk, place: Place, stored: bytes) -> None:
     """Check one object; a chain is taken up again behind a break, so that all breaks are found."""
     if place.sequence < walk.sequence:
         walk.complain(place, 0, f"there are two objects with the number {place.sequence}")
@@ -119,7 +119,7 @@ def _read_object(store: Store, walk: _Walk, place: Place) -> None:
     walk.sequence = place.sequence + 1
     walk.report.objects += 1
     try:
-        manifest, lines = unpack(store.get(place.key))
+        manifest, lines = unpack(stored)
     except ValueError as failure:
         walk.complain(place, 0, str(failure))
         walk.lose()

@@ -361,19 +361,26 @@ BEGIN
 END
 $$;
 
--- Copy events to the deliveries of every endpoint that wants them. Safe to run on many tasks: each
--- takes batches that no other is working on. Answers how many batches it took.
+-- Copy events to the deliveries of every endpoint that wants them: those of the oldest batches, up to
+-- `most` events or a little more, because each may want as many rows as its merchant has endpoints,
+-- and what takes longer than a statement may would be begun again for ever. Safe to run on many tasks:
+-- each takes batches that no other is working on. Answers whether there are more.
 CREATE OR REPLACE FUNCTION fan_out_webhooks(served smallint, most integer)
-RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
 DECLARE
+    found_count integer;
     taken bigint[];
 BEGIN
-    SELECT array_agg(batch_id) INTO taken FROM (
-        SELECT batch_id FROM outbox WHERE pending & 2 <> 0
-        ORDER BY batch_id LIMIT most FOR UPDATE SKIP LOCKED
-    ) AS oldest;
+    WITH oldest AS MATERIALIZED (
+        SELECT batch_id, cardinality(event_ids) AS size FROM outbox WHERE pending & 2 <> 0
+        ORDER BY batch_id LIMIT 100 FOR UPDATE SKIP LOCKED
+    )
+    SELECT count(*), array_agg(batch_id) FILTER (WHERE before < most) INTO found_count, taken
+    FROM (
+        SELECT batch_id, sum(size) OVER (ORDER BY batch_id) - size AS before FROM oldest
+    ) AS summed;
     IF taken IS NULL THEN
-        RETURN 0;
+        RETURN false;
     END IF;
     INSERT INTO webhook_deliveries (endpoint_id, event_id, merchant_id, transaction_id, due_at)
     SELECT endpoint_id, e.event_id, e.merchant_id, e.transaction_id, clock_timestamp()
@@ -387,7 +394,7 @@ BEGIN
     ORDER BY o.batch_id
     ON CONFLICT DO NOTHING;
     PERFORM take_from_outbox(2::smallint, served, taken);
-    RETURN cardinality(taken);
+    RETURN cardinality(taken) < found_count OR found_count = 100;
 END
 $$;
 

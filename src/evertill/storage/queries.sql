@@ -173,7 +173,7 @@ FROM (
 ) AS ends;
 
 -- name: fan_out_webhooks
--- Copy events to the deliveries of the endpoints that want them; answer how many batches it took.
+-- Copy events to the deliveries of the endpoints that want them; answer whether there are more.
 SELECT fan_out_webhooks(%(served)s::smallint, %(most)s::integer);
 
 -- name: claim_deliveries

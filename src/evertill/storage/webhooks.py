@@ -19,7 +19,8 @@ from evertill.storage.outbox import connect
 from evertill.storage.packing import pack_uuid, register
 from evertill.storage.statements import STATEMENTS
 
-FAN_OUT_BATCHES_MAX: Final = 100
+# Of these, each may become a delivery to ENDPOINTS_MAX endpoints within one statement's time.
+FAN_OUT_EVENTS_MAX: Final = 2_000
 # Longer than an attempt may take.
 LEASE: Final = timedelta(seconds=60)
 ENDPOINTS_MAX: Final = 16
@@ -76,8 +77,8 @@ class PostgresDeliveries:
 
     async def fan_out(self) -> bool:
         """Make deliveries of what is in the outbox; tell whether there may be more of it."""
-        rows = await self._call("fan_out_webhooks", served=self._served, most=FAN_OUT_BATCHES_MAX)
-        return int(rows[0][0]) == FAN_OUT_BATCHES_MAX
+        rows = await self._call("fan_out_webhooks", served=self._served, most=FAN_OUT_EVENTS_MAX)
+        return bool(rows[0][0])
 
     async def claim(self, busy: Sequence[bytes], each: int, most: int) -> list[Delivery]:
         """Take deliveries that are due, up to `each` of an endpoint that is not busy."""
