@@ -30,8 +30,11 @@ IN_FLIGHT_EACH_MAX: Final = 8
 ATTEMPT_TIMEOUT_S: Final = 15.0
 POLL_INTERVAL_S: Final = 0.5
 FAN_OUT_INTERVAL_S: Final = 0.5
-# So that several attempts that end together make one claim.
+# Attempts that are begun at once; then a pause, in which several that end together make one claim.
+BEGUN_AT_ONCE_MAX: Final = 32
 SETTLE_PAUSE_S: Final = 0.02
+# A pause that lasts longer than it should by this means that payments wait for the processor.
+LATE_S: Final = 0.01
 RETRY_DELAY_S: Final = 2.0
 ERROR_LENGTH_MAX: Final = 200
 
@@ -53,6 +56,7 @@ class WebhookSender:
         self._is_private_allowed = is_private_allowed
         self._loop = asyncio.get_running_loop()
         self._fan_out_at_s = 0.0
+        self._begun_at_once = 1
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
         self._names = Names()
@@ -81,7 +85,9 @@ class WebhookSender:
                 # Paced, because under load there is always a batch or two: many are taken at once.
                 if self._loop.time() >= self._fan_out_at_s and not await deliveries.fan_out():
                     self._fan_out_at_s = self._loop.time() + _spread(FAN_OUT_INTERVAL_S)
-                if not await self._start_due(deliveries):
+                if await self._start_due(deliveries):
+                    await self._give_way()
+                else:
                     await self._rest()
         finally:
             for task in self._tasks:
@@ -91,7 +97,7 @@ class WebhookSender:
 
     async def _start_due(self, deliveries: Deliveries) -> int:
         """Begin attempts at what is due, as many as there is room for; return how many."""
-        room = IN_FLIGHT_MAX - len(self._tasks)
+        room = min(IN_FLIGHT_MAX - len(self._tasks), self._begun_at_once)
         if room <= 0:
             return 0
         busy = [endpoint for endpoint, count in self._busy.items() if count > 0]
@@ -102,6 +108,19 @@ class WebhookSender:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return len(due)
+
+    async def _give_way(self) -> None:
+        """Pause, and begin fewer attempts at once while the process is busy, else more.
+
+        An attempt takes as much of the processor as many payments. Millions may wait, for days; who
+        pays waits for an answer now.
+        """
+        began_s = self._loop.time()
+        await asyncio.sleep(SETTLE_PAUSE_S)
+        if self._loop.time() - began_s > SETTLE_PAUSE_S + LATE_S:
+            self._begun_at_once = max(self._begun_at_once // 2, 1)
+        else:
+            self._begun_at_once = min(self._begun_at_once + 1, BEGUN_AT_ONCE_MAX)
 
     async def _rest(self) -> None:
         """Wait for the next attempt to end, or for a while."""
