@@ -46,6 +46,28 @@ log = logging.getLogger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
+class Pace:
+    """How many attempts are begun at once: fewer while the process is busy, else more.
+
+    An attempt takes as much of the processor as many payments. Millions may wait, for days; whoever
+    pays waits for an answer now.
+    """
+
+    def __init__(self) -> None:
+        """Begin slowly."""
+        self.size = 1
+        self._loop = asyncio.get_running_loop()
+
+    async def give_way(self) -> None:
+        """Pause, and see by its end whether others wait for this process."""
+        began_s = self._loop.time()
+        await asyncio.sleep(SETTLE_PAUSE_S)
+        if self._loop.time() - began_s > SETTLE_PAUSE_S + LATE_S:
+            self.size = max(self.size // 2, 1)
+        else:
+            self.size = min(self.size + 1, BEGUN_AT_ONCE_MAX)
+
+
 class WebhookSender:
     """Tells endpoints of events."""
 
@@ -56,7 +78,7 @@ class WebhookSender:
         self._is_private_allowed = is_private_allowed
         self._loop = asyncio.get_running_loop()
         self._fan_out_at_s = 0.0
-        self._begun_at_once = 1
+        self._pace = Pace()
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
         self._names = Names()
@@ -86,7 +108,7 @@ class WebhookSender:
                 if self._loop.time() >= self._fan_out_at_s and not await deliveries.fan_out():
                     self._fan_out_at_s = self._loop.time() + _spread(FAN_OUT_INTERVAL_S)
                 if await self._start_due(deliveries):
-                    await self._give_way()
+                    await self._pace.give_way()
                 else:
                     await self._rest()
         finally:
@@ -97,7 +119,7 @@ class WebhookSender:
 
     async def _start_due(self, deliveries: Deliveries) -> int:
         """Begin attempts at what is due, as many as there is room for; return how many."""
-        room = min(IN_FLIGHT_MAX - len(self._tasks), self._begun_at_once)
+        room = min(IN_FLIGHT_MAX - len(self._tasks), self._pace.size)
         if room <= 0:
             return 0
         busy = [endpoint for endpoint, count in self._busy.items() if count > 0]
@@ -108,19 +130,6 @@ class WebhookSender:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return len(due)
-
-    async def _give_way(self) -> None:
-        """Pause, and begin fewer attempts at once while the process is busy, else more.
-
-        An attempt takes as much of the processor as many payments. Millions may wait, for days; who
-        pays waits for an answer now.
-        """
-        began_s = self._loop.time()
-        await asyncio.sleep(SETTLE_PAUSE_S)
-        if self._loop.time() - began_s > SETTLE_PAUSE_S + LATE_S:
-            self._begun_at_once = max(self._begun_at_once // 2, 1)
-        else:
-            self._begun_at_once = min(self._begun_at_once + 1, BEGUN_AT_ONCE_MAX)
 
     async def _rest(self) -> None:
         """Wait for the next attempt to end, or for a while."""
