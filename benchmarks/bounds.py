@@ -45,6 +45,7 @@ class Scale(NamedTuple):
     measure_s: float
     large_payments: tuple[int, int]
     large_rounds: int
+    pending_webhooks: int
 
 
 FULL: Final = Scale(
@@ -58,6 +59,7 @@ FULL: Final = Scale(
     measure_s=10.0,
     large_payments=(1_000_000, 10_000_000),
     large_rounds=3,
+    pending_webhooks=3_000_000,
 )
 QUICK: Final = Scale(
     prefilled=2_000,
@@ -70,6 +72,7 @@ QUICK: Final = Scale(
     measure_s=1.0,
     large_payments=(50_000, 250_000),
     large_rounds=1,
+    pending_webhooks=30_000,
 )
 
 

@@ -1,10 +1,10 @@
 """What the transaction log costs the payments, how far it lags, and how fast it catches up.
 
+It is a program of its own because it compares the service with itself, with and without its relay
+and with millions of webhooks waiting, and not with pgbench. Rounds alternate, so that a machine
+that slows down does so for all. The log goes to a folder: the relay's own work and an fsync for
+each object, and no emulator on the cores. Every log is verified before there is a figure.
 The validation function, which writes to the same log, is measured last, by `benchmarks.validation`.
-It is a program of its own because it compares the service with itself, with and without its relay,
-and not with pgbench. Rounds alternate, so that a machine that slows down does so for both. The log
-goes to a folder: the relay's own work and an fsync for each object, and no emulator on the cores.
-Every log is verified before there is a figure.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from benchmarks.load import Plan
 from benchmarks.progress import say
 from evertill.journal.records import read_record, unpack
 from evertill.journal.stores import FolderStore
-from evertill.journal.verify import Log, verify
+from evertill.journal.verify import verify
 from evertill.quickstart import Cluster
 
 STATE: Final = Path(".evertill/bench-journal.json")
+# The second round turns the order around.
 ROUNDS: Final = 2
+PENDING_TEMPLATE: Final = "pending_template"
 CONNECTIONS: Final = 512
 DRAIN_TIMEOUT_S: Final = 120.0
 PRICE_SHARE_MAX: Final = 0.15
@@ -59,32 +61,49 @@ class Bench(NamedTuple):
         return databases.url(self.cluster, scenarios.MEASURED)
 
 
+class Found:
+    """What was measured so far, one value a round."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.pps: list[float] = []
+        self.pps_with_relay: list[float] = []
+        self.pps_with_pending: list[float] = []
+        self.relay_rps: list[float] = []
+        self.webhooks_per_s: list[float] = []
+        self.lags_ms: list[float] = []
+
+    def figures(self) -> dict[str, Any]:
+        """Return the figures by their names."""
+        lags_ms = sorted(self.lags_ms)
+        return {
+            "payment_pps": statistics.median(self.pps),
+            "payment_pps_with_relay": statistics.median(self.pps_with_relay),
+            "payment_pps_with_pending": statistics.median(self.pps_with_pending),
+            "relay_rps": statistics.median(self.relay_rps),
+            "log_lag_p50_ms": scenarios.percentile(lags_ms, 0.50),
+            "log_lag_p99_ms": scenarios.percentile(lags_ms, 0.99),
+            "webhooks_per_s": statistics.median(self.webhooks_per_s),
+        }
+
+
 def run(scale: bounds.Scale, seed: int) -> dict[str, Any]:
     """Measure and return the figures by their names."""
-    without, beside, drained, webhooks, lags_ms = [], [], [], [], []
     folder = Path(tempfile.mkdtemp(prefix="evertill-bench-log-"))
     try:
         with databases.temporary_cluster() as cluster:
             bench = Bench(cluster, scale, seed, _prepare(cluster, scale, seed), folder)
+            pending = _let_webhooks_wait(bench)
+            # The first run of a new cluster is slower than any other.
+            _measure_without(bench, folder / "first", Found())
+            found = Found()
+            steps = [_measure_without, _measure_beside, _measure_pending]
             for number in range(ROUNDS):
-                pps, rps, told = _measure_without(bench, folder / f"drained-{number}")
-                webhooks.append(told)
-                without.append(pps)
-                drained.append(rps)
-                pps, lags = _measure_beside(bench, folder / f"beside-{number}")
-                beside.append(pps)
-                lags_ms += lags
+                for step in steps[:: 1 - 2 * (number % 2)]:
+                    step(bench, folder / f"{step.__name__}-{number}", found)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    lags_ms.sort()
-    return {
-        "payment_pps": statistics.median(without),
-        "payment_pps_with_relay": statistics.median(beside),
-        "relay_rps": statistics.median(drained),
-        "log_lag_p50_ms": scenarios.percentile(lags_ms, 0.50),
-        "log_lag_p99_ms": scenarios.percentile(lags_ms, 0.99),
-        "webhooks_per_s": statistics.median(webhooks),
-    }
+    return found.figures() | {"pending_webhooks": pending}
 
 
 def _prepare(cluster: Cluster, scale: bounds.Scale, seed: int) -> list[databases.Merchant]:
@@ -98,32 +117,56 @@ def _prepare(cluster: Cluster, scale: bounds.Scale, seed: int) -> list[databases
     return merchants
 
 
-def _measure_without(bench: Bench, folder: Path) -> tuple[float, float, float]:
-    """Return payments/s without a log, records/s of a relay that then catches up, webhooks/s."""
+def _let_webhooks_wait(bench: Bench) -> int:
+    address = databases.create(bench.cluster, PENDING_TEMPLATE, template="own_template")
+    pending = hooks.pend(address, bench.scale.pending_webhooks)
+    databases.settle(address)
+    say(f"in a copy of it, {pending:,} webhooks wait")
+    return pending
+
+
+def _measure_without(bench: Bench, folder: Path, found: Found) -> None:
+    """Note payments/s without a log, records/s of a relay that then catches up, webhooks/s."""
     with scenarios.session(
         bench.cluster, bench.merchants, bench.scale, bench.seed, webhooks_private=True
     ) as current:
-        pps = _load(bench, current)
-        webhooks_per_s = hooks.measure(bench.address)
+        found.pps.append(_load(bench, current))
+        found.webhooks_per_s.append(hooks.measure(bench.address))
         with service.running(bench.address, log_folder=str(folder)):
             _wait_until_drained(bench.address)
         records, seconds = _check(bench, folder), _seconds(folder)
-    say(f"without relay {pps:,.0f} payments per s; then {records:,} records in {seconds:.1f} s")
-    return pps, round(records / seconds, 1), webhooks_per_s
+    found.relay_rps.append(round(records / seconds, 1))
+    say(
+        f"without relay {found.pps[-1]:,.0f} payments per s; "
+        f"then {records:,} records in {seconds:.1f} s"
+    )
 
 
-def _measure_beside(bench: Bench, folder: Path) -> tuple[float, list[float]]:
-    """Return payments/s beside a relay, and the lag of each record of the log in ms."""
+def _measure_beside(bench: Bench, folder: Path, found: Found) -> None:
+    """Note payments/s beside a relay, and the lag of each record of the log in ms."""
     settings = {"log_folder": str(folder)}
     with scenarios.session(
         bench.cluster, bench.merchants, bench.scale, bench.seed, **settings
     ) as current:
-        pps = _load(bench, current)
+        found.pps_with_relay.append(_load(bench, current))
         _wait_until_drained(bench.address)
         _check(bench, folder)
-    lags = _lags_ms(folder)
-    say(f"beside the relay {pps:,.0f} payments per s, {len(lags):,} records in the log")
-    return pps, lags
+    found.lags_ms += _lags_ms(folder)
+    say(f"beside the relay {found.pps_with_relay[-1]:,.0f} payments per s")
+
+
+def _measure_pending(bench: Bench, _folder: Path, found: Found) -> None:
+    """Note payments/s while webhooks wait for endpoints that do not answer, and are tried."""
+    with scenarios.session(
+        bench.cluster,
+        bench.merchants,
+        bench.scale,
+        bench.seed,
+        template=PENDING_TEMPLATE,
+        webhooks_private=True,
+    ) as current:
+        found.pps_with_pending.append(_load(bench, current))
+    say(f"while webhooks wait {found.pps_with_pending[-1]:,.0f} payments per s")
 
 
 def _load(bench: Bench, current: scenarios.Session) -> float:
@@ -169,11 +212,10 @@ def _lags_ms(folder: Path) -> list[float]:
     """Return, for every record, the time from its commit to its object's end on disk."""
     store = FolderStore(folder)
     lags: list[float] = []
-    for places in Log(store).in_order():
-        for place in places:
-            stored_at = datetime.fromtimestamp((folder / place.key).stat().st_mtime, UTC)
-            _, lines = unpack(store.get(place.key))
-            lags += [(stored_at - read_record(x).created_at).total_seconds() * 1e3 for x in lines]
+    for key in store.keys():  # noqa: SIM118 - a store is no dictionary
+        stored_at = datetime.fromtimestamp((folder / key).stat().st_mtime, UTC)
+        _, lines = unpack(store.get(key))
+        lags += [(stored_at - read_record(x).created_at).total_seconds() * 1e3 for x in lines]
     return lags
 
 
@@ -186,12 +228,16 @@ def write(figures: dict[str, Any], state: Path) -> None:
 
 def _as_text(figures: dict[str, Any]) -> str:
     price = 1 - figures["payment_pps_with_relay"] / figures["payment_pps"]
+    waiting = 1 - figures["payment_pps_with_pending"] / figures["payment_pps"]
     keeps_up = figures["relay_rps"] / figures["payment_pps"]
     lines = [f"{name:24} {value:>12,.1f}" for name, value in figures.items()]
     verdict = "met" if price < PRICE_SHARE_MAX else "MISSED"
     lines.append(f"the relay takes {price:.1%} of the payments away ({verdict}: below 15 %)")
     verdict = "met" if keeps_up >= 1 else "MISSED"
     lines.append(f"catching up, it moves {keeps_up:.1f} times the payment rate ({verdict}: 1)")
+    lines.append(
+        f"{figures['pending_webhooks']:,} waiting webhooks take {waiting:.1%} of the payments away"
+    )
     return "\n".join(lines)
 
 

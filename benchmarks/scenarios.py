@@ -129,6 +129,7 @@ def session(
     merchants: list[Merchant],
     scale: bounds.Scale,
     seed: int,
+    template: str = "own_template",
     **settings: str | bool,
 ) -> Iterator[Session]:
     """Run a warm service on a copy of the prefilled database; check the database afterwards.
@@ -136,7 +137,7 @@ def session(
     `settings` are further ones of the service.
     """
     name = MEASURED
-    address = databases.create(cluster, name, template="own_template")
+    address = databases.create(cluster, name, template=template)
     databases.settle(address)
     try:
         with service.running(address, **settings) as running:

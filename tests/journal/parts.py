@@ -67,6 +67,24 @@ def objects(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
     ]
 
 
+def in_order(folder: Path) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Return the objects as a consumer reads them: each chain behind the one that it follows."""
+    chains: dict[str, list[tuple[str, list[dict[str, Any]]]]] = {}
+    for key, lines in sorted(objects(folder), key=lambda named: named[1][0]["sequence"]):
+        chains.setdefault(lines[0]["chain"], []).append((key, lines))
+    left, ordered = dict(chains), []
+    while left:
+        # Where several follow the same object, all but the last wrote what was not acknowledged.
+        chain = min(name for name in left if _followed(left[name]) not in left)
+        ordered += left.pop(chain)
+    return ordered
+
+
+def _followed(chain: list[tuple[str, list[dict[str, Any]]]]) -> str | None:
+    follows: dict[str, str] | None = chain[0][1][0]["follows"]
+    return follows["chain"] if follows else None
+
+
 def rewrite(path: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
     """Change the lines of an object, as a forger would."""
     lines = gzip.decompress(path.read_bytes()).splitlines()

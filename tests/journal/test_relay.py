@@ -8,12 +8,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.journal.parts import REGION, connector, drain, objects, relay_until
+from tests.journal.parts import REGION, connector, drain, in_order, objects, relay_until
 from tests.storage.parts import merchant_with, put, submission
 from tests.support.postgres import Database
 
 from evertill.domain import ids
-from evertill.domain.outbox import Head, OutboxUnavailable
+from evertill.domain.outbox import Head, OutboxUnavailable, Term
 from evertill.journal.stores import FolderStore, StoreUnavailable
 from evertill.journal.verify import verify
 from evertill.storage.outbox import PostgresOutbox
@@ -32,7 +32,7 @@ def pay(database: Database, count: int = 3, batches: int = 1) -> list[str]:
 
 def logged(folder: Path) -> list[str]:
     """Return the ids of the events in a log, in its order."""
-    return [record["id"] for _, lines in objects(folder) for record in lines[1:]]
+    return [record["id"] for _, lines in in_order(folder) for record in lines[1:]]
 
 
 def test_every_event_is_logged_in_order_and_leaves_the_outbox(
@@ -123,18 +123,38 @@ def test_one_holds_the_outbox_and_the_others_wait_for_its_connection_to_end(
 
     async def run() -> None:
         connect = connector(database)
-        first = await connect(ids.new_id())
-        second = await connect(ids.new_id())
+        first: PostgresOutbox = await connect()
+        second: PostgresOutbox = await connect()
+        assert await first.begin() is not None
         held = await first.claim(100)
         assert held is not None
         assert 1 == len(held.batch_ids)
+        assert None is await second.begin()
         assert None is await second.claim(100)
         await first.close()
-        async with asyncio.timeout(5):
-            while (claim := await second.claim(100)) is None:  # noqa: ASYNC110 - none tells us
-                await asyncio.sleep(0.01)
+        await begun(second)
+        claim = await second.claim(100)
+        assert claim is not None
         assert held.batch_ids == claim.batch_ids
         await second.close()
+
+    asyncio.run(run())
+
+
+def test_who_waited_long_begins_under_an_id_of_that_moment(database: Database) -> None:
+    async def run() -> None:
+        connect = connector(database)
+        waiting: PostgresOutbox = await connect()
+        first: PostgresOutbox = await connect()
+        assert await first.begin() is not None
+        assert None is await waiting.begin()
+        await first.close()
+        second: PostgresOutbox = await connect()
+        before = await begun(second)
+        await second.close()
+        after = await begun(waiting)
+        assert before.term_id < after.term_id
+        await waiting.close()
 
     asyncio.run(run())
 
@@ -144,15 +164,16 @@ def test_a_frozen_holder_loses_its_term_and_cannot_acknowledge(database: Databas
 
     async def run() -> None:
         connect = connector(database)
-        frozen: PostgresOutbox = await connect(term := ids.new_id())
+        frozen: PostgresOutbox = await connect()
+        term = await frozen.begin()
         held = await frozen.claim(100)
+        assert term is not None
         assert held is not None
-        database.rows("UPDATE relay_terms SET lease_until = now()")
-        successor = await connect(ids.new_id())
         # The frozen one is still connected, so that its session lock is held.
         database.rows("UPDATE relay_terms SET lease_until = '-infinity'")
-        assert await successor.claim(100) is not None
-        head = Head(REGION, term.hex(), 0, "0" * 64)
+        successor: PostgresOutbox = await connect()
+        assert await successor.begin() is not None
+        head = Head(REGION, term.term_id.hex(), 0, "0" * 64)
         assert not await frozen.settle(held.batch_ids, head)
         assert None is await frozen.claim(100)
         await frozen.close()
@@ -162,12 +183,40 @@ def test_a_frozen_holder_loses_its_term_and_cannot_acknowledge(database: Databas
     assert [(1,)] == database.rows("SELECT count(*) FROM outbox")
 
 
+def test_a_term_that_was_lost_does_not_go_on_when_its_successor_dies(database: Database) -> None:
+    pay(database)
+
+    async def run() -> None:
+        connect = connector(database)
+        frozen: PostgresOutbox = await connect()
+        assert await frozen.begin() is not None
+        database.rows("UPDATE relay_terms SET lease_until = '-infinity'")
+        successor: PostgresOutbox = await connect()
+        assert await successor.begin() is not None
+        await successor.close()
+        # Its chain has been followed by another: what it wrote now would stand before that.
+        assert None is await frozen.claim(100)
+        await begun(frozen)
+        assert await frozen.claim(100) is not None
+        await frozen.close()
+
+    asyncio.run(run())
+
+
+async def begun(outbox: PostgresOutbox) -> Term:
+    """Begin a term as soon as the one before has ended."""
+    async with asyncio.timeout(5):
+        while (term := await outbox.begin()) is None:  # noqa: ASYNC110 - none tells us
+            await asyncio.sleep(0.01)
+    return term
+
+
 def test_a_database_that_takes_no_writes_has_no_relay(database: Database) -> None:
     async def run() -> None:
-        outbox = await connector(database)(ids.new_id())
+        outbox = await connector(database)()
         try:
             with pytest.raises(OutboxUnavailable):
-                await outbox.claim(100)
+                await outbox.begin()
         finally:
             await outbox.close()
 

@@ -14,6 +14,7 @@ from tests.support.service import Api, Json, Service, create_merchant, problem_o
 
 TIMEOUT_S = 30.0
 DUE_NOW = "UPDATE webhook_deliveries SET due_at = now() WHERE due_at IS NOT NULL"
+LEFT = "SELECT count(*) FROM webhook_deliveries"
 FAILED = "SELECT error FROM webhook_deliveries WHERE error NOTNULL"
 UNPAUSED = "UPDATE webhook_endpoints SET paused_until = '-infinity', failures = 0"
 
@@ -95,9 +96,7 @@ def test_a_failure_is_tried_again_under_the_same_id(
     wait_until(lambda: database.rows(FAILED) != [], TIMEOUT_S)
     receiver.status = 204
     try_again(database)
-    wait_until(
-        lambda: database.rows("SELECT count(*) FROM webhook_deliveries") == [(0,)], TIMEOUT_S
-    )
+    wait_until(lambda: database.rows(LEFT) == [(0,)], TIMEOUT_S)
     first, *later = receiver.received
     assert {first.headers["webhook-id"]} == {got.headers["webhook-id"] for got in later}
 
@@ -143,6 +142,51 @@ def test_an_endpoint_that_never_answers_delays_neither_another_nor_payments(
             api.paid()
         wait_until(lambda: len(receiver.received) == 30, 10)
         assert len(dead.received) <= 8
+
+
+def test_a_worker_that_dies_while_it_sends_costs_a_repetition_and_no_event(
+    service: Service, api: Api, receiver: Receiver, database: Database
+) -> None:
+    subscribe(api, receiver.url)
+    receiver.answering.clear()
+    api.paid()
+    wait_until(lambda: len(receiver.received) == 1, TIMEOUT_S)
+    victim = service.processes.pop()
+    victim.kill()
+    victim.wait()
+    receiver.answering.set()
+    service.start_worker()
+    # The claim of the dead one lasts a minute.
+    database.rows(DUE_NOW)
+    wait_until(lambda: database.rows(LEFT) == [(0,)], TIMEOUT_S)
+    [first, again] = receiver.received
+    assert first.headers["webhook-id"] == again.headers["webhook-id"]
+
+
+def test_while_an_endpoint_asks_for_patience_none_of_its_events_is_sent(
+    api: Api, receiver: Receiver, database: Database
+) -> None:
+    subscribe(api, receiver.url)
+    receiver.status, receiver.headers = 429, {"Retry-After": "600"}
+    api.paid()
+    wait_until(lambda: database.rows(FAILED) == [("it answered 429",)], TIMEOUT_S)
+    [(patience_s,)] = database.rows(
+        "SELECT extract(epoch FROM paused_until - now())::integer FROM webhook_endpoints"
+    )
+    assert 500 < patience_s <= 600
+    [(later_s,)] = database.rows(
+        "SELECT extract(epoch FROM due_at - now())::integer FROM webhook_deliveries"
+    )
+    assert 500 < later_s <= 600
+
+
+def test_a_redirect_is_not_followed(api: Api, receiver: Receiver, database: Database) -> None:
+    with running_receiver() as elsewhere:
+        subscribe(api, receiver.url)
+        receiver.status, receiver.headers = 307, {"Location": elsewhere.url}
+        api.paid()
+        wait_until(lambda: database.rows(FAILED) == [("it answered 307",)], TIMEOUT_S)
+        assert [] == elsewhere.received
 
 
 def test_after_the_last_attempt_an_event_is_a_dead_letter(

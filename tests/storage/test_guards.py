@@ -165,10 +165,10 @@ def test_the_service_may_call_only_the_functions_that_it_needs(
             AND has_function_privilege(oid, 'EXECUTE') ORDER BY proname"""
     ).fetchall()
     reading, writing = ["lock_expired", "lock_payment"], ["record_moves", "record_payments"]
-    expected = ["claim_deliveries", "claim_outbox", "create_webhook", "enable_webhook"]
-    expected += ["fan_out_webhooks", "finish_delivery", "fold_balances", "forget_validations"]
-    expected += [*reading, "raise_epoch", *writing, "redeliver_event", "remove_webhook"]
-    expected += ["rotate_webhook", "settle_captures", "settle_outbox"]
+    expected = ["begin_term", "claim_deliveries", "claim_outbox", "create_webhook"]
+    expected += ["enable_webhook", "fan_out_webhooks", "finish_delivery", "fold_balances"]
+    expected += ["forget_validations", *reading, "raise_epoch", *writing, "redeliver_event"]
+    expected += ["remove_webhook", "rotate_webhook", "settle_captures", "settle_outbox"]
     assert expected == [name for (name,) in callable_ones]
 
 

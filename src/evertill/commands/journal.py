@@ -45,15 +45,24 @@ def journal_group() -> None:
 
 @journal_group.command("verify", short_help="Prove the log whole, or say where it breaks.")
 @click.argument("location", required=False)
+@click.option("--since", help="First day or hour to read, in UTC: 2026-11-01. Else all is read.")
 @click.option("--json", "is_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
-def verify_command(context: click.Context, location: str | None, *, is_json: bool) -> None:
-    """Walk the whole log: every chain, object and record. Exits with 1 when it is not whole.
+def verify_command(
+    context: click.Context, location: str | None, since: str | None, *, is_json: bool
+) -> None:
+    """Walk the log: every chain, object and record. Exits with 1 when it is not whole.
+
+    Where old objects have expired or were archived, --since begins behind them: each chain is then
+    taken up at the word of its first object of that time, and the report says where.
 
     LOCATION is a folder or s3://bucket; without it, what EVERTILL_LOG_BUCKET or EVERTILL_LOG_FOLDER
     names, else .evertill/log.
     """
-    report = verify(_store(location))
+    begin = None if since is None else _time(since, "--since")
+    report = verify(_store(location), begin)
+    if not report.objects:
+        raise UsageError(f"There is no object of a log there. {LOCATION_HELP}")
     if is_json:
         told = {"whole": report.whole, **msgspec.to_builtins(report)}
         click.echo(json.dumps(told, indent=2))
@@ -74,14 +83,14 @@ def verify_command(context: click.Context, location: str | None, *, is_json: boo
 def export_command(location: str | None, since: str, until: str, output: Path | None) -> None:
     """Write the events of a time as CSV, each once, with its place in the log.
 
-    The log is verified first and nothing is written when it is not whole. LOCATION is as for
-    `verify`.
+    The log is verified first, from that time on, and nothing is written when it is not whole.
+    LOCATION is as for `verify`.
     """
     store = _store(location)
     begin, end = _time(since, "--from"), _time(until, "--to")
     if end <= begin:
         raise UsageError("--to must be later than --from.")
-    report = verify(store)
+    report = verify(store, begin)
     if not report.whole:
         first = report.breaks[0]
         message = f"The log is not whole ({first.key}: {first.reason}); see `journal verify`."
@@ -140,9 +149,17 @@ def _sentences(report: Report) -> str:
         for tail in report.tails
         if tail.objects > 1
     ]
+    lines += [
+        f"Begins inside: object {found.sequence} of chain {found.chain}, behind the hash "
+        f"{found.previous}, which was not looked for."
+        for found in report.beginnings
+    ]
     if report.heads:
         newest = report.heads[-1]
-        lines.append(f"Newest: object {newest.sequence} of {newest.chain}, hash {newest.hash}.")
+        lines.append(
+            f"Newest: object {newest.sequence} of {newest.chain}, hash {newest.hash}. Only the "
+            "database knows whether there were newer ones (relay_terms)."
+        )
     if report.foreign_keys:
         lines.append(f"{report.foreign_keys} other keys are no objects of the log.")
     return "\n".join(lines)

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from evertill.domain.errors import EvertillError
 
 
@@ -39,7 +41,7 @@ class OutboxEvent(NamedTuple):
     answer: str
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True):
     """An object of the log: its chain, its place in it, and the hash of its last record."""
 
     region: str
@@ -48,11 +50,20 @@ class Head(NamedTuple):
     hash: str
 
 
+class Term(NamedTuple):
+    """The right to hand the outbox to a receiver, under an id that is used once.
+
+    `head` is where the log stood when it began; None when there is none yet.
+    """
+
+    term_id: bytes
+    head: Head | None
+
+
 class Claim(NamedTuple):
     """What a holder of the outbox may deliver now; `at` is the database's time."""
 
     at: datetime
-    head: Head | None
     batch_ids: list[int]
 
 
@@ -62,8 +73,11 @@ class Outbox(Protocol):
     Every method raises OutboxUnavailable; the term is over then, and the outbox is to be closed.
     """
 
+    async def begin(self) -> Term | None:
+        """Begin a term; None while another process holds the outbox."""
+
     async def claim(self, most: int) -> Claim | None:
-        """Begin or go on with the term; None while another holds the outbox."""
+        """Go on with the term; None when it has become another's, for good."""
 
     async def read(self, batch_ids: Sequence[int]) -> list[OutboxEvent]:
         """Return the events of claimed batches, in order."""

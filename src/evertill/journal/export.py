@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, TextIO
 
+from evertill.journal.chains import Log, read_ahead
 from evertill.journal.records import Record, read_record, unpack, write_time
 from evertill.journal.stores import Store
-from evertill.journal.verify import Log
 
 COLUMNS: Final = (
     "event_id",
@@ -43,29 +43,35 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 def export(store: Store, target: TextIO, since: datetime, until: datetime) -> int:
     """Write the events of a time, its end excluded, as CSV; return how many there were.
 
-    Chains come in the order of their beginnings, so each payment's events are in order. Raise
+    Chains come in the order of their links, so each payment's events are in order. Raise
     StoreUnavailable or, for an object that is none, ValueError.
     """
     table = csv.writer(target, lineterminator="\n")
     table.writerow(COLUMNS)
-    seen: set[str] = set()
+    count = 0
     for region, chain, record in _records(store, since):
-        if since <= record.created_at < until and record.id not in seen:
-            seen.add(record.id)
+        if since <= record.created_at < until:
+            count += 1
             table.writerow(_row(region, chain, record))
-    return len(seen)
+    return count
 
 
 def _records(store: Store, since: datetime) -> Iterator[tuple[str, str, Record]]:
-    """Return the records of every object that may hold events since a time."""
+    """Return each event of the objects that may hold events since a time, once."""
     # An object is sealed after its events, by the same clock: the database's.
-    first_hour = f"{since:%Y/%m/%d/%H}"
-    for places in Log(store).in_order():
-        for place in places:
-            if place.hour >= first_hour:
-                _, lines = unpack(store.get(place.key))
-                for line in lines:
-                    yield place.region, place.chain, read_record(line)
+    log = Log(store, since)
+    tail_from = {tail.chain: tail.from_sequence for tail in log.tails()}
+    # Only what stands in a tail is written again by a later chain.
+    repeatable: set[str] = set()
+    for chain in log.order:
+        for place, stored in read_ahead(store, log.chains[chain]):
+            is_tail = chain in tail_from and place.sequence >= tail_from[chain]
+            for line in unpack(stored)[1]:
+                record = read_record(line)
+                if record.id not in repeatable:
+                    yield place.region, place.chain, record
+                if is_tail:
+                    repeatable.add(record.id)
 
 
 def _row(region: str, chain: str, record: Record) -> list[object]:

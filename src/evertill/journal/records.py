@@ -97,7 +97,12 @@ def genesis(region: str, chain: str, follows: Head | None, *, alone: bool = Fals
 
 def write_key(region: str, chain: str, sequence: int, at: datetime) -> str:
     """Return the key of an object that was sealed at a time."""
-    return f"{region}/{at:%Y/%m/%d/%H}/{chain}-{sequence:08d}.ndjson.gz"
+    return f"{region}/{write_hour(at)}/{chain}-{sequence:08d}.ndjson.gz"
+
+
+def write_hour(at: datetime) -> str:
+    """Return the part of a key that says when its object was sealed."""
+    return f"{at:%Y/%m/%d/%H}"
 
 
 def read_key(key: str) -> Place | None:

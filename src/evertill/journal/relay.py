@@ -13,10 +13,11 @@ import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, TypeVar
 
-from evertill.domain import ids
-from evertill.domain.outbox import Claim, Outbox, OutboxUnavailable
+from evertill.domain.outbox import Claim, Outbox, OutboxUnavailable, Term
 from evertill.journal.records import Chain, Draft, Sealed
 from evertill.journal.stores import Store, StoreUnavailable
 
@@ -31,9 +32,11 @@ RETRY_DELAY_MIN_S: Final = 0.25
 # Well within the lease, which is renewed before each try.
 RETRY_DELAY_MAX_S: Final = 5.0
 
-Connect = Callable[[bytes], Awaitable[Outbox]]
+Connect = Callable[[], Awaitable[Outbox]]
 # Called with the records of an object that is stored, and the seconds since the oldest's commit.
 Observe = Callable[[int, float], None]
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +48,19 @@ class TermOver(Exception):
 class Relay(ABC):
     """Hands the outbox to one receiver, term after term."""
 
-    def __init__(self, connect: Connect) -> None:
-        """Take what `connect` gives, which begins a term under the id that it is given."""
+    def __init__(self, connect: Connect, threads: int) -> None:
+        """Hold the outbox over connections that `connect` makes, one for each term."""
         self._connect = connect
+        # Not the process's common ones: a receiver that does not answer holds a thread for seconds,
+        # and would hold up the other receivers with it.
+        self._threads = ThreadPoolExecutor(threads, type(self).__name__)
+
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """Make a call that blocks, on a thread of this relay's own."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     @abstractmethod
-    def begin(self, term: bytes, claim: Claim) -> None:
+    def begin(self, term: Term) -> None:
         """Begin a term: whatever an earlier one had in hand is forgotten."""
 
     @abstractmethod
@@ -72,12 +82,11 @@ class Relay(ABC):
 
     async def _serve(self) -> None:
         """Hold the outbox for one term, as soon as it is free, until the term is over."""
-        term = ids.new_id()
-        outbox = await self._connect(term)
+        outbox = await self._connect()
         try:
-            while (claim := await outbox.claim(0)) is None:
+            while (term := await outbox.begin()) is None:
                 await pause(STANDBY_INTERVAL_S)
-            self.begin(term, claim)
+            self.begin(term)
             while True:
                 await self.relay(outbox)
         except TermOver:
@@ -85,21 +94,31 @@ class Relay(ABC):
         finally:
             await outbox.close()
 
+    async def try_until_done(self, outbox: Outbox, attempt: Callable[[], Awaitable[bool]]) -> None:
+        """Make attempts at one delivery until one succeeds; raise TermOver."""
+        delay_s = RETRY_DELAY_MIN_S
+        while not await attempt():
+            await pause(delay_s)
+            delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
+            if await outbox.claim(0) is None:
+                raise TermOver
+
 
 class LogRelay(Relay):
     """Hands the outbox to the transaction log."""
 
     def __init__(self, connect: Connect, store: Store, region: str, observe: Observe) -> None:
         """Write objects of `region` to `store`."""
-        super().__init__(connect)
+        # One object is on its way at a time.
+        super().__init__(connect, threads=1)
         self._store = store
         self._region = region
         self._observe = observe
         self._chain = Chain(region, "", None)
 
-    def begin(self, term: bytes, claim: Claim) -> None:
+    def begin(self, term: Term) -> None:
         """Begin the term's chain, behind what was acknowledged last."""
-        self._chain = Chain(self._region, term.hex(), claim.head)
+        self._chain = Chain(self._region, term.term_id.hex(), term.head)
 
     async def relay(self, outbox: Outbox) -> None:
         """Write one object, or wait; raise TermOver."""
@@ -125,19 +144,17 @@ class LogRelay(Relay):
         A try that seems to have failed may have succeeded, so it is always the same bytes under the
         same key: a chain never has two objects in one place.
         """
-        body = await asyncio.to_thread(sealed.pack)
-        delay_s = RETRY_DELAY_MIN_S
-        while True:
+        body = await self.in_thread(sealed.pack)
+
+        async def attempt() -> bool:
             try:
-                await asyncio.to_thread(self._store.put, sealed.key, body)
+                await self.in_thread(partial(self._store.put, sealed.key, body))
             except StoreUnavailable as failure:
                 log.warning("the transaction log cannot be written; it is tried again: %s", failure)
-            else:
-                return
-            await pause(delay_s)
-            delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
-            if await outbox.claim(0) is None:
-                raise TermOver
+                return False
+            return True
+
+        await self.try_until_done(outbox, attempt)
 
 
 async def _seal(outbox: Outbox, chain: Chain, claim: Claim) -> tuple[Sealed, float]:

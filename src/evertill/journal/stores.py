@@ -18,6 +18,8 @@ from evertill.journal.records import MEDIA_TYPE
 
 CONNECT_TIMEOUT_S: Final = 2
 READ_TIMEOUT_S: Final = 5
+# As many as are read at once by who verifies a log.
+CONNECTIONS_MAX: Final = 16
 LOCATION_PREFIX: Final = "s3://"
 
 
@@ -36,8 +38,8 @@ class Store(Protocol):
     def get(self, key: str) -> bytes:
         """Return an object."""
 
-    def keys(self) -> Iterator[str]:
-        """Return all keys, in no promised order."""
+    def keys(self, since_hour: str = "") -> Iterator[str]:
+        """Return all keys, or those of `region/hour/...` since an hour, in no promised order."""
 
 
 class FolderStore:
@@ -73,11 +75,13 @@ class FolderStore:
             message = f"{key} cannot be read: {failure.strerror}."
             raise StoreUnavailable(message) from failure
 
-    def keys(self) -> Iterator[str]:
-        """Return all keys; drafts that a crash left are no objects."""
+    def keys(self, since_hour: str = "") -> Iterator[str]:
+        """Return keys; drafts that a crash left are no objects."""
         for path in self._folder.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
-                yield path.relative_to(self._folder).as_posix()
+                key = path.relative_to(self._folder).as_posix()
+                if key.partition("/")[2] >= since_hour:
+                    yield key
 
 
 class BucketStore:
@@ -99,6 +103,7 @@ class BucketStore:
             config=Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
+                max_pool_connections=CONNECTIONS_MAX,
                 # The relay tries again itself and knows for how long its turn lasts.
                 retries={"total_max_attempts": 1},
                 # A bucket's name is no host name of an emulator.
@@ -119,16 +124,24 @@ class BucketStore:
             raise StoreUnavailable(f"{key} cannot be read: {failure}") from failure
         return body
 
-    def keys(self) -> Iterator[str]:
-        """Return all keys."""
-        more: dict[str, str] = {}
+    def keys(self, since_hour: str = "") -> Iterator[str]:
+        """Return keys; those of before an hour are not even listed."""
+        if not since_hour:
+            yield from (entry["Key"] for entry in self._list("Contents"))
+            return
+        for region in self._list("CommonPrefixes", Delimiter="/"):
+            prefix = region["Prefix"]
+            start = {"Prefix": prefix, "StartAfter": prefix + since_hour}
+            yield from (entry["Key"] for entry in self._list("Contents", **start))
+
+    def _list(self, part: str, **arguments: str) -> Iterator[dict[str, str]]:
+        """Return one part of a listing, page by page."""
         while True:
-            page = self._call("list_objects_v2", **more)
-            for entry in page.get("Contents", []):
-                yield str(entry["Key"])
+            page = self._call("list_objects_v2", **arguments)
+            yield from page.get(part, [])
             if not page.get("IsTruncated"):
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            arguments["ContinuationToken"] = page["NextContinuationToken"]
 
     def _call(self, operation: str, **arguments: object) -> dict[str, Any]:
         try:

@@ -10,17 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from evertill.domain import ids
-from evertill.domain.outbox import Claim, Outbox, OutboxEvent
+from evertill.domain.outbox import Outbox, OutboxEvent, Term
 from evertill.journal.records import write_time
 from evertill.journal.relay import (
     POLL_INTERVAL_S,
-    RETRY_DELAY_MAX_S,
-    RETRY_DELAY_MIN_S,
     Connect,
     Relay,
     TermOver,
@@ -34,6 +33,9 @@ LANES: Final = 8
 # SNS takes ten messages of a call, of 256 KiB together; ours are well below 26 KiB.
 MESSAGES_PER_CALL_MAX: Final = 10
 FIFO_SUFFIX: Final = ".fifo"
+# The two characters that a text of ours may hold and a message may not: a queue behind the topic
+# refuses or replaces them (SQS, SendMessage). In JSON they stand only within strings.
+_UNWELCOME: Final = {0xFFFE: "\\ufffe", 0xFFFF: "\\uffff"}
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +59,8 @@ class Topic:
             config=Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=READ_TIMEOUT_S,
+                # As many as there are lanes: the SDK throws further connections away after use.
+                max_pool_connections=LANES,
                 retries={"total_max_attempts": 1},
             ),
         )
@@ -87,11 +91,11 @@ class TopicRelay(Relay):
 
     def __init__(self, connect: Connect, topic: Topic, observe: Callable[[int], None]) -> None:
         """Publish to `topic`; `observe` is told how many events were."""
-        super().__init__(connect)
+        super().__init__(connect, threads=LANES)
         self._topic = topic
         self._observe = observe
 
-    def begin(self, term: bytes, claim: Claim) -> None:
+    def begin(self, term: Term) -> None:
         """Remember nothing: what counts is in the outbox."""
 
     async def relay(self, outbox: Outbox) -> None:
@@ -116,16 +120,13 @@ class TopicRelay(Relay):
             [event for event in events if event.payment_id[-1] % LANES == lane]
             for lane in range(LANES)
         ]
-        delay_s = RETRY_DELAY_MIN_S
-        while True:
-            calls = [asyncio.to_thread(self._topic.publish, lane) for lane in lanes if lane]
-            lanes = [left for left in await asyncio.gather(*calls) if left]
-            if not lanes:
-                return
-            await pause(delay_s)
-            delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
-            if await outbox.claim(0) is None:
-                raise TermOver
+
+        async def attempt() -> bool:
+            calls = [self.in_thread(partial(self._topic.publish, lane)) for lane in lanes if lane]
+            lanes[:] = await asyncio.gather(*calls)
+            return not any(lanes)
+
+        await self.try_until_done(outbox, attempt)
 
 
 def _call_size(events: Sequence[OutboxEvent]) -> int:
@@ -159,7 +160,7 @@ def _entry(event: OutboxEvent, arn: str) -> dict[str, Any]:
     }
     entry: dict[str, Any] = {
         "Id": event.event_id.hex(),
-        "Message": msgspec.json.encode(message).decode(),
+        "Message": msgspec.json.encode(message).decode().translate(_UNWELCOME),
         "MessageAttributes": attributes,
     }
     if arn.endswith(FIFO_SUFFIX):

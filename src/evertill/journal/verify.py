@@ -8,22 +8,18 @@ docs/decisions/0030-transaction-log.md for what that does and does not prove.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import msgspec
 
 from evertill.domain.outbox import Head
-from evertill.journal.records import (
-    Manifest,
-    Place,
-    genesis,
-    hash_line,
-    read_key,
-    read_record,
-    unpack,
-)
+from evertill.journal.chains import Log, Tail, read_ahead
+from evertill.journal.records import Manifest, Place, genesis, hash_line, read_record, unpack
 from evertill.journal.stores import Store
+
+# A chain's id is drawn by a host's clock, while its objects are named by the database's.
+CLOCK_DIFFERENCE_MAX: Final = timedelta(minutes=5)
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -34,17 +30,16 @@ class Break(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Tail(msgspec.Struct, frozen=True):
-    """The end of a chain behind the object after which the next one goes on.
+class Beginning(msgspec.Struct, frozen=True):
+    """Where a chain was taken up at its word, because what stands before was not to be read.
 
-    A writer that died before its acknowledgement leaves one object, whose events its successor
-    wrote again. After a failover it holds what the lost region had written and the new one never
-    knew.
+    `previous` is the hash that it claims to follow: the `last` of the object before, or, for a
+    whole chain, the hash of the object of another chain.
     """
 
     chain: str
-    from_sequence: int
-    objects: int
+    sequence: int
+    previous: str
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -60,6 +55,7 @@ class Report(msgspec.Struct, kw_only=True):
     repeated: int = 0
     heads: list[Head] = msgspec.field(default_factory=list)
     tails: list[Tail] = msgspec.field(default_factory=list)
+    beginnings: list[Beginning] = msgspec.field(default_factory=list)
     foreign_keys: int = 0
     breaks: list[Break] = msgspec.field(default_factory=list)
 
@@ -69,87 +65,74 @@ class Report(msgspec.Struct, kw_only=True):
         return not self.breaks
 
 
-class Log:
-    """The objects of a store, by chain."""
-
-    def __init__(self, store: Store) -> None:
-        """List the store's keys."""
-        self.store = store
-        self.foreign_keys = 0
-        self.chains: dict[str, list[Place]] = defaultdict(list)
-        for key in store.keys():  # noqa: SIM118 - a store is no dictionary
-            place = read_key(key)
-            if place is None:
-                self.foreign_keys += 1
-            else:
-                self.chains[place.chain].append(place)
-        for places in self.chains.values():
-            places.sort(key=lambda place: (place.sequence, place.hour))
-
-    def in_order(self) -> Iterator[list[Place]]:
-        """Return the chains in the order of their beginnings, which their ids tell."""
-        for chain in sorted(self.chains):
-            yield self.chains[chain]
-
-
 class _Walk:
     """One chain as it is read: what comes next, and what has been found."""
 
-    def __init__(self, report: Report, seen: set[str]) -> None:
+    def __init__(self, report: Report, repeatable: set[str], tail_from: int) -> None:
         self.report = report
-        self.seen = seen
+        # Events of earlier tails: only these may come again, and only they are worth remembering.
+        self.repeatable = repeatable
+        self.tail_from = tail_from
         self.sequence = 0
         self.records = 0
         self.hash = ""
-        self.follows: Head | None = None
-        self.alone = False
         # The hash behind each object, to find what later chains follow.
-        self.ends: list[str] = []
+        self.ends: dict[int, str] = {}
 
     def complain(self, place: Place, line: int, reason: str) -> None:
         self.report.breaks.append(Break(place.key, line, reason))
 
+    def lose(self) -> None:
+        """Know nothing of what stands before: a break is told once."""
+        self.hash, self.records = "", 0
 
-def verify(store: Store) -> Report:
-    """Walk a whole log; raise StoreUnavailable when it cannot be read."""
-    log = Log(store)
-    report = Report(chains=len(log.chains), foreign_keys=log.foreign_keys)
-    seen: set[str] = set()
+
+def verify(store: Store, since: datetime | None = None) -> Report:
+    """Walk a log, all of it or what was sealed since an hour; raise StoreUnavailable."""
+    log = Log(store, since)
+    tails = list(log.tails())
+    report = Report(
+        chains=len(log.chains), alone=len(log.alone), foreign_keys=log.foreign_keys, tails=tails
+    )
+    tail_from = {tail.chain: tail.from_sequence for tail in tails}
+    repeatable: set[str] = set()
     walks: dict[str, _Walk] = {}
-    for places in log.in_order():
-        walk = walks[places[0].chain] = _Walk(report, seen)
-        for place in places:
-            _read_object(store, walk, place)
-        if walk.alone:
-            report.alone += 1
-        else:
+    for chain in log.order:
+        places = log.chains[chain]
+        walk = _Walk(report, repeatable, tail_from.get(chain, places[-1].sequence + 1))
+        walks[chain] = walk
+        if since is not None:
+            walk.sequence = places[0].sequence
+        for place, stored in read_ahead(store, places):
+            _read_object(walk, place, stored)
+        if chain not in log.alone:
             last = places[-1]
-            report.heads.append(Head(last.region, last.chain, last.sequence, walk.hash))
-    _check_links(log, walks, report)
+            report.heads.append(Head(last.region, chain, last.sequence, walk.hash))
+    for chain in log.order:
+        _check_link(log, walks, chain, since)
     return report
 
 
-def _read_object(store: Store, walk: _Walk, place: Place) -> None:
+def _read_object(walk: _Walk, place: Place, stored: bytes) -> None:
     """Check one object; a chain is taken up again behind a break, so that all breaks are found."""
     if place.sequence < walk.sequence:
         walk.complain(place, 0, f"there are two objects with the number {place.sequence}")
         return
     if place.sequence > walk.sequence:
-        walk.complain(
-            place, 0, f"the objects {walk.sequence} to {place.sequence - 1} before it are missing"
-        )
-        walk.ends += [""] * (place.sequence - walk.sequence)
-        walk.sequence, walk.hash = place.sequence, ""
-    walk.sequence += 1
+        last = place.sequence - 1
+        missing = f"s {walk.sequence} to {last} before it are" if last > walk.sequence else ""
+        walk.complain(place, 0, f"object{missing or f' {last} before it is'} missing")
+        walk.lose()
+    walk.sequence = place.sequence + 1
     walk.report.objects += 1
     try:
-        manifest, lines = unpack(store.get(place.key))
+        manifest, lines = unpack(stored)
     except ValueError as failure:
         walk.complain(place, 0, str(failure))
-        walk.hash = ""
+        walk.lose()
     else:
         _check_object(walk, place, manifest, lines)
-    walk.ends.append(walk.hash)
+    walk.ends[place.sequence] = walk.hash
 
 
 def _check_object(walk: _Walk, place: Place, manifest: Manifest, lines: list[bytes]) -> None:
@@ -157,9 +140,9 @@ def _check_object(walk: _Walk, place: Place, manifest: Manifest, lines: list[byt
     if named != (place.region, place.chain, place.sequence):
         walk.complain(place, 1, "the manifest is that of another object")
     if place.sequence == 0:
-        walk.follows = manifest.follows
-        walk.alone = manifest.alone
         walk.hash = genesis(manifest.region, manifest.chain, manifest.follows, alone=manifest.alone)
+    elif not walk.ends:
+        walk.report.beginnings.append(Beginning(place.chain, place.sequence, manifest.previous))
     # Behind a break nothing is known of the hash before, so the manifest's word is taken.
     walk.hash = walk.hash or manifest.previous
     previous, first = walk.hash, ""
@@ -184,30 +167,33 @@ def _check_record(walk: _Walk, place: Place, number: int, line: bytes) -> None:
             walk.complain(place, number, f"its number is {record.n}, not {walk.records + 1}")
         walk.records = record.n
         walk.report.records += 1
-        walk.report.repeated += record.id in walk.seen
-        walk.seen.add(record.id)
+        walk.report.repeated += record.id in walk.repeatable
+        if place.sequence >= walk.tail_from:
+            walk.repeatable.add(record.id)
     walk.hash = hash_line(line)
 
 
-def _check_links(log: Log, walks: dict[str, _Walk], report: Report) -> None:
-    """Check that each chain follows an object that is there; note what is behind that."""
-    followed: dict[str, int] = {}
-    for chain, walk in sorted(walks.items()):
-        head = walk.follows
-        if head is None:
-            continue
-        first = log.chains[chain][0]
-        before = walks.get(head.chain)
-        if before is None:
-            report.breaks.append(Break(first.key, 1, f"it follows {head.chain}, which is missing"))
-        elif head.sequence >= len(before.ends) or before.ends[head.sequence] != head.hash:
-            reason = f"it follows object {head.sequence} of {head.chain}, which is not as it was"
-            report.breaks.append(Break(first.key, 1, reason))
-        else:
-            followed[head.chain] = max(followed.get(head.chain, -1), head.sequence)
-    linked = sorted(chain for chain, walk in walks.items() if not walk.alone)
-    for chain in linked[:-1]:
-        sequence = followed.get(chain, -1)
-        behind = len(walks[chain].ends) - 1 - sequence
-        if behind:
-            report.tails.append(Tail(chain, sequence + 1, behind))
+def _check_link(log: Log, walks: dict[str, _Walk], chain: str, since: datetime | None) -> None:
+    """Check that a chain follows an object that is there."""
+    head, walk, first = log.follows[chain], walks[chain], log.chains[chain][0]
+    if head is None or first.sequence > 0:
+        return
+    before = walks.get(head.chain)
+    if since is not None and _is_outside(head, log, since):
+        walk.report.beginnings.append(Beginning(chain, 0, head.hash))
+    elif before is None:
+        walk.complain(first, 1, f"it follows {head.chain}, which is missing")
+    elif before.ends.get(head.sequence) != head.hash:
+        walk.complain(
+            first, 1, f"it follows object {head.sequence} of {head.chain}, which is not as it was"
+        )
+
+
+def _is_outside(head: Head, log: Log, since: datetime) -> bool:
+    """Tell whether an object may be from before the time, and therefore was not read."""
+    places = log.chains.get(head.chain)
+    if places:
+        return head.sequence < places[0].sequence
+    # A chain that began within the time has its objects there.
+    began = datetime.fromtimestamp(int(head.chain[:12], 16) / 1000, UTC)
+    return began < since + CLOCK_DIFFERENCE_MAX

@@ -22,7 +22,7 @@ import httpx
 from evertill.domain import ids
 from evertill.domain.outbox import OutboxUnavailable
 from evertill.domain.webhooks import Deliveries, Delivery, Result, answered, failed, message, sign
-from evertill.journal.addresses import AddressRefused, resolve
+from evertill.journal.addresses import AddressRefused, Names, resolve
 
 # Of one worker. The specification recommends a timeout of 15 to 30 s.
 IN_FLIGHT_MAX: Final = 256
@@ -30,8 +30,11 @@ IN_FLIGHT_EACH_MAX: Final = 8
 ATTEMPT_TIMEOUT_S: Final = 15.0
 POLL_INTERVAL_S: Final = 0.5
 FAN_OUT_INTERVAL_S: Final = 0.5
-# So that several attempts that end together make one claim.
+# Attempts that are begun at once; then a pause, in which several that end together make one claim.
+BEGUN_AT_ONCE_MAX: Final = 32
 SETTLE_PAUSE_S: Final = 0.02
+# A pause that lasts longer than it should by this means that payments wait for the processor.
+LATE_S: Final = 0.01
 RETRY_DELAY_S: Final = 2.0
 ERROR_LENGTH_MAX: Final = 200
 
@@ -41,6 +44,28 @@ Observe = Callable[[str], None]
 log = logging.getLogger(__name__)
 # The client names every URL that it asks, and a merchant's may hold a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class Pace:
+    """How many attempts are begun at once: fewer while the process is busy, else more.
+
+    An attempt takes as much of the processor as many payments. Millions may wait, for days; whoever
+    pays waits for an answer now.
+    """
+
+    def __init__(self) -> None:
+        """Begin slowly."""
+        self.size = 1
+        self._loop = asyncio.get_running_loop()
+
+    async def give_way(self) -> None:
+        """Pause, and see by its end whether others wait for this process."""
+        began_s = self._loop.time()
+        await asyncio.sleep(SETTLE_PAUSE_S)
+        if self._loop.time() - began_s > SETTLE_PAUSE_S + LATE_S:
+            self.size = max(self.size // 2, 1)
+        else:
+            self.size = min(self.size + 1, BEGUN_AT_ONCE_MAX)
 
 
 class WebhookSender:
@@ -53,8 +78,10 @@ class WebhookSender:
         self._is_private_allowed = is_private_allowed
         self._loop = asyncio.get_running_loop()
         self._fan_out_at_s = 0.0
+        self._pace = Pace()
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
+        self._names = Names()
         # Each connection is its own: two names may share an address, and not a connection.
         self._http = httpx.AsyncClient(
             verify=ssl.create_default_context(),
@@ -80,7 +107,9 @@ class WebhookSender:
                 # Paced, because under load there is always a batch or two: many are taken at once.
                 if self._loop.time() >= self._fan_out_at_s and not await deliveries.fan_out():
                     self._fan_out_at_s = self._loop.time() + _spread(FAN_OUT_INTERVAL_S)
-                if not await self._start_due(deliveries):
+                if await self._start_due(deliveries):
+                    await self._pace.give_way()
+                else:
                     await self._rest()
         finally:
             for task in self._tasks:
@@ -90,7 +119,7 @@ class WebhookSender:
 
     async def _start_due(self, deliveries: Deliveries) -> int:
         """Begin attempts at what is due, as many as there is room for; return how many."""
-        room = IN_FLIGHT_MAX - len(self._tasks)
+        room = min(IN_FLIGHT_MAX - len(self._tasks), self._pace.size)
         if room <= 0:
             return 0
         busy = [endpoint for endpoint, count in self._busy.items() if count > 0]
@@ -140,7 +169,9 @@ class WebhookSender:
     async def _post(self, delivery: Delivery) -> tuple[int, timedelta | None]:
         """Send one request; return the status and what Retry-After asks for."""
         url = httpx.URL(delivery.url)
-        address = await resolve(delivery.url, is_private_allowed=self._is_private_allowed)
+        address = await resolve(
+            delivery.url, self._names, is_private_allowed=self._is_private_allowed
+        )
         body, message_id = message(delivery), ids.write_id(ids.EVENT, delivery.event_id)
         now_s = int(time.time())
         headers = {

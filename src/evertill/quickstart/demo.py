@@ -17,7 +17,8 @@ from evertill.storage import directory, provisioning
 
 DEMO_FILE: Final = "demo.json"
 MERCHANT: Final = "demo"
-SCOPES: Final = ("read", "write")
+# All of them: here nobody else is there who could set up a webhook.
+SCOPES: Final = directory.SCOPES
 # Nobody should meet a rate limit on their own machine, a benchmark included.
 TERMS: Final = MerchantTerms(
     payments_per_s_max=100_000,

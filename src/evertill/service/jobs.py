@@ -22,7 +22,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.domain import ids
 from evertill.service import metrics
-from evertill.storage import outbox, permits
+from evertill.storage import outbox, permits, webhooks
 from evertill.storage.moves import EXPIRE_BATCH_SIZE_MAX, expire_authorizations
 from evertill.storage.permits import Permits
 from evertill.storage.statements import STATEMENTS
@@ -103,6 +103,7 @@ async def settle(
 async def _measure(pool: AsyncConnectionPool) -> None:
     for receiver, (batches, oldest_s) in (await outbox.measure(pool)).items():
         metrics.observe_outbox(receiver.name.lower(), batches, oldest_s)
+    metrics.observe_webhook_backlog(*await webhooks.measure(pool))
 
 
 async def _call(pool: AsyncConnectionPool, statement: str, parameters: dict[str, object]) -> int:

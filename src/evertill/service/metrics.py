@@ -69,6 +69,17 @@ OUTBOX_AGE: Final = Gauge(
     ["receiver"],
     multiprocess_mode="livemostrecent",
 )
+WEBHOOK_DELIVERIES: Final = Gauge(
+    "evertill_webhook_deliveries",
+    "Webhooks that wait or are dead letters, counted up to 10,000.",
+    ["state"],
+    multiprocess_mode="livemostrecent",
+)
+WEBHOOK_OVERDUE: Final = Gauge(
+    "evertill_webhook_overdue_seconds",
+    "Seconds since the webhook that has waited longest should have been tried.",
+    multiprocess_mode="livemostrecent",
+)
 
 _children: Final[dict[tuple[str, str, int], Histogram]] = {}
 
@@ -107,6 +118,13 @@ def observe_outbox(receiver: str, batches: int, oldest_s: float) -> None:
     """Note what waits for a receiver."""
     OUTBOX_BATCHES.labels(receiver).set(batches)
     OUTBOX_AGE.labels(receiver).set(oldest_s)
+
+
+def observe_webhook_backlog(waiting: int, dead: int, overdue_s: float) -> None:
+    """Note what webhooks wait."""
+    WEBHOOK_DELIVERIES.labels("waiting").set(waiting)
+    WEBHOOK_DELIVERIES.labels("dead").set(dead)
+    WEBHOOK_OVERDUE.set(overdue_s)
 
 
 def scrape() -> bytes:

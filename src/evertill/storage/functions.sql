@@ -308,38 +308,53 @@ BEGIN
 END
 $$;
 
--- Begin or go on with a term: the right to hand the outbox to one receiver, for as long as `lease`
--- or until the caller's connection ends. Answers nothing while another holds it, and never waits.
--- A holder has a session lock beside its lease, so that its death is noticed at once; the lease ends
--- the term of one that is frozen or cut off. Answers the database's time, where the log stands, and
--- the oldest batches that the receiver has not taken, up to `most` events or a little more.
-CREATE OR REPLACE FUNCTION claim_outbox(
-    of_receiver smallint, of_term uuid, lease interval, most integer
-) RETURNS TABLE (claimed_at timestamptz, head_region text, head_chain uuid, head_sequence integer,
-    head_hash text, batch_ids bigint[])
+-- Begin a term: the right to hand the outbox to one receiver, for as long as `lease` or until the
+-- caller's connection ends. Answers where the log stands, or nothing while another holds a term, and
+-- waits for nobody. A holder has a session lock beside its lease, so that its death is noticed at
+-- once; the lease ends the term of one that is frozen or cut off. A term that has ended never goes
+-- on: each begins under an id of its own.
+CREATE OR REPLACE FUNCTION begin_term(of_receiver smallint, new_term uuid, lease interval)
+RETURNS TABLE (head_region text, head_chain uuid, head_sequence integer, head_hash text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
 DECLARE
-    held relay_terms;
+    -- Looked at without a lock, because all who wait for their turn look here all the time.
+    held relay_terms := (SELECT t FROM relay_terms AS t WHERE receiver = of_receiver);
     lock_class integer := 'relay_terms'::regclass::integer;
 BEGIN
-    SELECT * INTO held FROM relay_terms WHERE receiver = of_receiver FOR UPDATE SKIP LOCKED;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    claimed_at := clock_timestamp();
-    IF held.term_id IS DISTINCT FROM of_term THEN
-        IF held.lease_until > claimed_at THEN
-            IF NOT pg_try_advisory_lock(lock_class, hashtext(held.term_id::text)) THEN
-                RETURN;
-            END IF;
-            PERFORM pg_advisory_unlock(lock_class, hashtext(held.term_id::text));
+    IF held.lease_until > clock_timestamp() THEN
+        IF NOT pg_try_advisory_lock(lock_class, hashtext(held.term_id::text)) THEN
+            RETURN;
         END IF;
-        PERFORM pg_advisory_lock(lock_class, hashtext(of_term::text));
+        PERFORM pg_advisory_unlock(lock_class, hashtext(held.term_id::text));
     END IF;
+    PERFORM pg_advisory_lock(lock_class, hashtext(new_term::text));
+    -- Where the log stands is read by the statement that begins the term: the one before may have
+    -- gone on until then.
+    RETURN QUERY
+    UPDATE relay_terms SET term_id = new_term, lease_until = clock_timestamp() + lease
+    WHERE receiver = of_receiver AND term_id IS NOT DISTINCT FROM held.term_id
+        AND lease_until = held.lease_until
+    RETURNING region, chain_id, sequence, last_hash;
+    IF NOT FOUND THEN
+        PERFORM pg_advisory_unlock(lock_class, hashtext(new_term::text));
+    END IF;
+END
+$$;
+
+-- Go on with a term; answers nothing when it has ended, else the database's time and the oldest
+-- batches that the receiver has not taken, up to `most` events or a little more.
+CREATE OR REPLACE FUNCTION claim_outbox(
+    of_receiver smallint, of_term uuid, lease interval, most integer
+) RETURNS TABLE (claimed_at timestamptz, batch_ids bigint[])
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+BEGIN
+    claimed_at := clock_timestamp();
     -- Renewed at half of its time, so that an idle relay writes next to nothing.
-    IF held.term_id IS DISTINCT FROM of_term OR held.lease_until < claimed_at + lease / 2 THEN
-        UPDATE relay_terms SET term_id = of_term, lease_until = claimed_at + lease
-        WHERE receiver = of_receiver;
+    UPDATE relay_terms SET lease_until = claimed_at + lease
+    WHERE receiver = of_receiver AND term_id = of_term AND lease_until < claimed_at + lease / 2;
+    IF NOT EXISTS (SELECT FROM relay_terms
+            WHERE receiver = of_receiver AND term_id = of_term) THEN
+        RETURN;
     END IF;
     -- The receiver is part of the text, so that its own partial index is found.
     EXECUTE format('SELECT array_agg(batch_id ORDER BY batch_id) FROM (
@@ -348,10 +363,6 @@ BEGIN
                 WHERE pending & %s <> 0 ORDER BY batch_id LIMIT 1000) AS oldest
         ) AS summed WHERE before < $1', of_receiver)
     INTO batch_ids USING most;
-    head_region := held.region;
-    head_chain := held.chain_id;
-    head_sequence := held.sequence;
-    head_hash := held.last_hash;
     RETURN NEXT;
 END
 $$;
@@ -386,19 +397,26 @@ BEGIN
 END
 $$;
 
--- Copy events to the deliveries of every endpoint that wants them. Safe to run on many tasks: each
--- takes batches that no other is working on. Answers how many batches it took.
+-- Copy events to the deliveries of every endpoint that wants them: those of the oldest batches, up to
+-- `most` events or a little more, because each may want as many rows as its merchant has endpoints,
+-- and what takes longer than a statement may would be begun again for ever. Safe to run on many tasks:
+-- each takes batches that no other is working on. Answers whether there are more.
 CREATE OR REPLACE FUNCTION fan_out_webhooks(served smallint, most integer)
-RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
 DECLARE
+    found_count integer;
     taken bigint[];
 BEGIN
-    SELECT array_agg(batch_id) INTO taken FROM (
-        SELECT batch_id FROM outbox WHERE pending & 2 <> 0
-        ORDER BY batch_id LIMIT most FOR UPDATE SKIP LOCKED
-    ) AS oldest;
+    WITH oldest AS MATERIALIZED (
+        SELECT batch_id, cardinality(event_ids) AS size FROM outbox WHERE pending & 2 <> 0
+        ORDER BY batch_id LIMIT 100 FOR UPDATE SKIP LOCKED
+    )
+    SELECT count(*), array_agg(batch_id) FILTER (WHERE before < most) INTO found_count, taken
+    FROM (
+        SELECT batch_id, sum(size) OVER (ORDER BY batch_id) - size AS before FROM oldest
+    ) AS summed;
     IF taken IS NULL THEN
-        RETURN 0;
+        RETURN false;
     END IF;
     INSERT INTO webhook_deliveries (endpoint_id, event_id, merchant_id, transaction_id, due_at)
     SELECT endpoint_id, e.event_id, e.merchant_id, e.transaction_id, clock_timestamp()
@@ -412,7 +430,7 @@ BEGIN
     ORDER BY o.batch_id
     ON CONFLICT DO NOTHING;
     PERFORM take_from_outbox(2::smallint, served, taken);
-    RETURN cardinality(taken);
+    RETURN cardinality(taken) < found_count OR found_count = 100;
 END
 $$;
 
@@ -430,14 +448,20 @@ BEGIN
     RETURN QUERY
     WITH due AS MATERIALIZED (
         SELECT d.endpoint_id, d.event_id
-        FROM webhook_endpoints AS w
+        FROM (
+            -- In no order: with little room, none is always the last.
+            SELECT e.endpoint_id, e.failures FROM webhook_endpoints AS e
+            WHERE e.disabled_reason IS NULL AND e.paused_until <= at
+                AND e.endpoint_id <> ALL (busy)
+            ORDER BY random()
+        ) AS w
         CROSS JOIN LATERAL (
             SELECT p.endpoint_id, p.event_id FROM webhook_deliveries AS p
             WHERE p.endpoint_id = w.endpoint_id AND p.due_at <= at
-            ORDER BY p.due_at LIMIT each FOR UPDATE SKIP LOCKED
+            -- One that keeps failing is asked by one delivery, whether it has come back.
+            ORDER BY p.due_at LIMIT CASE WHEN w.failures < 3 THEN each ELSE 1 END
+            FOR UPDATE SKIP LOCKED
         ) AS d
-        WHERE w.disabled_reason IS NULL AND w.paused_until <= at
-            AND w.endpoint_id <> ALL (busy)
         LIMIT most
     ), leased AS (
         UPDATE webhook_deliveries AS p

@@ -4,7 +4,7 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA evertill FROM PUBLIC;
 GRANT USAGE ON SCHEMA evertill TO evertill_service;
 GRANT SELECT ON ALL TABLES IN SCHEMA evertill TO evertill_service;
 GRANT EXECUTE ON FUNCTION raise_epoch, record_payments, lock_payment, lock_expired, record_moves,
-    settle_captures, fold_balances, claim_outbox, settle_outbox, fan_out_webhooks,
+    settle_captures, fold_balances, begin_term, claim_outbox, settle_outbox, fan_out_webhooks,
     claim_deliveries, finish_delivery, create_webhook, remove_webhook, rotate_webhook, enable_webhook,
     redeliver_event, forget_validations TO evertill_service;
 

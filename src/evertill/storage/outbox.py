@@ -14,12 +14,14 @@ import psycopg
 from psycopg import conninfo
 from psycopg_pool import AsyncConnectionPool
 
-from evertill.domain.outbox import Claim, Head, OutboxEvent, OutboxUnavailable, Receiver
+from evertill.domain import ids
+from evertill.domain.outbox import Claim, Head, OutboxEvent, OutboxUnavailable, Receiver, Term
 from evertill.storage.database import Address, resolve
 from evertill.storage.statements import STATEMENTS
 
-# Longer than any delivery may take; a holder that dies is noticed at once all the same.
-LEASE: Final = timedelta(seconds=20)
+# It is renewed at half of it, and a delivery with the pause before the next try ends within that. A
+# holder that dies is noticed at once all the same.
+LEASE: Final = timedelta(seconds=30)
 # Enough to sort what one statement reads without a file.
 WORK_MEM: Final = "16MB"
 
@@ -42,30 +44,36 @@ class PostgresOutbox:
     def __init__(
         self,
         connection: psycopg.AsyncConnection[tuple[Any, ...]],
-        term: bytes,
         scope: dict[str, int],
     ) -> None:
         """Use `connection` alone; `scope` names the receiver and all that are served here."""
         self._connection = connection
-        self._term = term
         self._scope = scope
+        self._term_id = b""
 
     @classmethod
     async def connect(
-        cls, address: Address, term: bytes, receiver: Receiver, served: frozenset[Receiver]
+        cls, address: Address, receiver: Receiver, served: frozenset[Receiver]
     ) -> Self:
         """Connect for a term; raise OutboxUnavailable."""
         connection = await connect(address)
-        return cls(connection, term, {"receiver": receiver, "served": sum(served)})
+        return cls(connection, {"receiver": receiver, "served": sum(served)})
 
-    async def claim(self, most: int) -> Claim | None:
-        """Begin or go on with the term; None while another holds the outbox."""
-        rows = await self._call("claim_outbox", lease=LEASE, most=most)
+    async def begin(self) -> Term | None:
+        """Begin a term; None while another process holds the outbox."""
+        # Drawn anew for each try: whoever waited long must not begin under an id from before.
+        self._term_id = ids.new_id()
+        rows = await self._call("begin_term", lease=LEASE)
         if not rows:
             return None
-        at, region, chain, sequence, last_hash, batch_ids = rows[0]
+        region, chain, sequence, last_hash = rows[0]
         head = None if region is None else Head(region, chain.hex, sequence, last_hash)
-        return Claim(at, head, batch_ids or [])
+        return Term(self._term_id, head)
+
+    async def claim(self, most: int) -> Claim | None:
+        """Go on with the term; None when it has become another's, for good."""
+        rows = await self._call("claim_outbox", lease=LEASE, most=most)
+        return Claim(rows[0][0], rows[0][1] or []) if rows else None
 
     async def read(self, batch_ids: Sequence[int]) -> list[OutboxEvent]:
         """Return the events of claimed batches, in order."""
@@ -88,7 +96,7 @@ class PostgresOutbox:
         await self._connection.close()
 
     async def _call(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
-        given = {"term": self._term.hex(), **self._scope, **parameters}
+        given = {"term": self._term_id.hex(), **self._scope, **parameters}
         try:
             cursor = await self._connection.execute(STATEMENTS[statement], given, binary=True)
             return await cursor.fetchall()

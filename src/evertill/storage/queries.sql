@@ -139,9 +139,14 @@ SELECT fold_balances(%(most)s);
 -- Delete old decisions of the validation function; answer how many.
 SELECT forget_validations(%(most)s);
 
+-- name: begin_term
+-- Begin to hold the outbox for a receiver; answer where the log stands, or nothing.
+SELECT head_region, head_chain, head_sequence, head_hash
+FROM begin_term(%(receiver)s::smallint, %(term)s::uuid, %(lease)s::interval);
+
 -- name: claim_outbox
--- Hold the outbox for a receiver; answer the time, the log's head and the oldest batches, or nothing.
-SELECT claimed_at, head_region, head_chain, head_sequence, head_hash, batch_ids
+-- Go on holding the outbox; answer the time and the oldest batches, or nothing.
+SELECT claimed_at, batch_ids
 FROM claim_outbox(%(receiver)s::smallint, %(term)s::uuid, %(lease)s::interval, %(most)s::integer);
 
 -- name: read_outbox
@@ -177,7 +182,7 @@ FROM (
 ) AS ends;
 
 -- name: fan_out_webhooks
--- Copy events to the deliveries of the endpoints that want them; answer how many batches it took.
+-- Copy events to the deliveries of the endpoints that want them; answer whether there are more.
 SELECT fan_out_webhooks(%(served)s::smallint, %(most)s::integer);
 
 -- name: claim_deliveries
@@ -189,6 +194,22 @@ FROM claim_deliveries(%(busy)s::uuid[], %(each)s::integer, %(most)s::integer, %(
 -- Note how a delivery went.
 SELECT finish_delivery(%(endpoint_id)s::uuid, %(event_id)s::uuid, %(error)s::text,
     %(later)s::interval, %(pause)s::interval, %(disable)s::text);
+
+-- name: measure_webhooks
+-- How many deliveries wait and how many are dead letters, counted up to `most`, and for how many
+-- seconds the one that is due longest has been due.
+SELECT (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE due_at IS NOT NULL
+        LIMIT %(most)s) AS waiting),
+    (SELECT count(*) FROM (SELECT FROM webhook_deliveries WHERE due_at IS NULL
+        LIMIT %(most)s) AS dead),
+    coalesce(greatest(extract(epoch FROM clock_timestamp() - min(oldest.due_at)), 0), 0)::float8
+FROM webhook_endpoints AS w
+CROSS JOIN LATERAL (
+    SELECT due_at FROM webhook_deliveries AS d
+    WHERE d.endpoint_id = w.endpoint_id AND due_at IS NOT NULL
+    ORDER BY due_at LIMIT 1
+) AS oldest
+WHERE w.disabled_reason IS NULL;
 
 -- name: list_webhooks
 -- A merchant's endpoints, or the one that is named.

@@ -19,12 +19,15 @@ from evertill.storage.outbox import connect
 from evertill.storage.packing import pack_uuid, register
 from evertill.storage.statements import STATEMENTS
 
-FAN_OUT_BATCHES_MAX: Final = 100
+# Of these, each may become a delivery to ENDPOINTS_MAX endpoints within one statement's time.
+FAN_OUT_EVENTS_MAX: Final = 2_000
 # Longer than an attempt may take.
 LEASE: Final = timedelta(seconds=60)
 ENDPOINTS_MAX: Final = 16
 SECRET_OVERLAP: Final = timedelta(hours=24)
 DEAD_LETTERS_MAX: Final = 100
+# Counting millions every few seconds would cost more than knowing how many millions is worth.
+MEASURED_MAX: Final = 10_000
 
 
 class Endpoint(NamedTuple):
@@ -48,6 +51,14 @@ class DeadLetter(NamedTuple):
     error: str | None
 
 
+class Backlog(NamedTuple):
+    """What webhooks wait for: deliveries and dead letters, up to MEASURED_MAX, and the delay."""
+
+    waiting: int
+    dead: int
+    overdue_s: float
+
+
 class PostgresDeliveries:
     """The deliveries on one connection; see evertill.domain.webhooks.Deliveries."""
 
@@ -66,8 +77,8 @@ class PostgresDeliveries:
 
     async def fan_out(self) -> bool:
         """Make deliveries of what is in the outbox; tell whether there may be more of it."""
-        rows = await self._call("fan_out_webhooks", served=self._served, most=FAN_OUT_BATCHES_MAX)
-        return int(rows[0][0]) == FAN_OUT_BATCHES_MAX
+        rows = await self._call("fan_out_webhooks", served=self._served, most=FAN_OUT_EVENTS_MAX)
+        return bool(rows[0][0])
 
     async def claim(self, busy: Sequence[bytes], each: int, most: int) -> list[Delivery]:
         """Take deliveries that are due, up to `each` of an endpoint that is not busy."""
@@ -95,6 +106,11 @@ class PostgresDeliveries:
             return await cursor.fetchall()
         except psycopg.Error as failure:
             raise OutboxUnavailable from failure
+
+
+async def measure(pool: AsyncConnectionPool) -> Backlog:
+    """Return how far the webhooks are behind."""
+    return Backlog(*(await _fetch(pool, "measure_webhooks", most=MEASURED_MAX))[0])
 
 
 async def list_endpoints(
