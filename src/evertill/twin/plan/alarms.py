@@ -11,12 +11,13 @@ from typing import Final
 
 import msgspec
 
-from evertill.assembly import Model, Reference, Resource
+from evertill.assembly import Model, Resource
 from evertill.twin import composite, metric_math
 from evertill.twin.alarming import COMPARISONS, Missing, Rule
 from evertill.twin.errors import TwinError
 from evertill.twin.metrics import Dimensions, MetricId, is_statistic
-from evertill.twin.plan.bindings import ACCOUNT, Bindings
+from evertill.twin.plan.bindings import Bindings
+from evertill.twin.plan.identity import arn_of, physical_name
 
 METRIC_ALARM: Final = "AWS::CloudWatch::Alarm"
 COMPOSITE_ALARM: Final = "AWS::CloudWatch::CompositeAlarm"
@@ -78,37 +79,8 @@ class CompositeSpec(msgspec.Struct, frozen=True, kw_only=True):
     actions: Actions
 
 
-class AlarmPlan(msgspec.Struct, frozen=True):
-    """The alarms of all regions."""
-
-    alarms: tuple[AlarmSpec, ...]
-    composites: tuple[CompositeSpec, ...]
-
-
-def bind(model: Model, bindings: Bindings) -> None:
-    """Bind the names and ARNs of the alarms, which others and each other refer to."""
-    for resource in model.resources_of(METRIC_ALARM, COMPOSITE_ALARM):
-        name = _name(resource, bindings)
-        arn = f"arn:aws:cloudwatch:{resource.region}:{ACCOUNT}:alarm:{name}"
-        bindings.bind(resource.reference, name)
-        bindings.bind(Reference(resource.stack, resource.logical_id, "Arn"), arn)
-
-
-def plan(model: Model, bindings: Bindings) -> AlarmPlan:
-    """Return what is to be evaluated; raise AlarmUnsupported for what cannot be."""
-    alarms = tuple(_alarm(item, bindings) for item in model.resources_of(METRIC_ALARM))
-    composites = tuple(_composite(item, bindings) for item in model.resources_of(COMPOSITE_ALARM))
-    known = {
-        (spec.region, text) for spec in (*alarms, *composites) for text in (spec.name, spec.arn)
-    }
-    for spec in composites:
-        for other in composite.parse(spec.rule)[1]:
-            if (spec.region, other) not in known:
-                raise AlarmUnsupported(f"{spec.name} watches {other}, which no template has.")
-    return AlarmPlan(alarms, composites)
-
-
-def _alarm(resource: Resource, bindings: Bindings) -> AlarmSpec:
+def alarm_spec(resource: Resource, bindings: Bindings) -> AlarmSpec:
+    """Return what is evaluated for an alarm; raise AlarmUnsupported for what cannot be."""
     reader = _Reader(resource, bindings)
     queries, period_s = reader.queries()
     periods = reader.whole("EvaluationPeriods")
@@ -127,7 +99,7 @@ def _alarm(resource: Resource, bindings: Bindings) -> AlarmSpec:
     return AlarmSpec(
         region=reader.region,
         name=reader.name,
-        arn=bindings.text(Reference(resource.stack, resource.logical_id, "Arn")),
+        arn=str(arn_of(resource)),
         description=reader.text("AlarmDescription", ""),
         queries=queries,
         period_s=period_s,
@@ -137,16 +109,27 @@ def _alarm(resource: Resource, bindings: Bindings) -> AlarmSpec:
     )
 
 
-def _composite(resource: Resource, bindings: Bindings) -> CompositeSpec:
+def composite_spec(model: Model, resource: Resource, bindings: Bindings) -> CompositeSpec:
+    """Return what is decided for a composite alarm; raise AlarmUnsupported for what cannot be."""
     reader = _Reader(resource, bindings)
     if resource.has("ActionsSuppressor"):
         raise reader.unsupported("it has a suppressor")
+    rule = reader.text("AlarmRule")
+    known = {
+        text
+        for other in model.resources_of(METRIC_ALARM, COMPOSITE_ALARM)
+        if other.region == resource.region
+        for text in (physical_name(other), arn_of(other))
+    }
+    for other in composite.parse(rule)[1]:
+        if other not in known:
+            raise reader.unsupported(f"it watches {other}, which no template has")
     return CompositeSpec(
         region=reader.region,
         name=reader.name,
-        arn=bindings.text(Reference(resource.stack, resource.logical_id, "Arn")),
+        arn=str(arn_of(resource)),
         description=reader.text("AlarmDescription", ""),
-        rule=reader.text("AlarmRule"),
+        rule=rule,
         actions=reader.actions(),
     )
 
@@ -157,7 +140,7 @@ class _Reader:
     def __init__(self, resource: Resource, bindings: Bindings) -> None:
         self._resource = resource
         self._bindings = bindings
-        self.name = _name(resource, bindings)
+        self.name = physical_name(resource)
         self.region = resource.region or ""
 
     def unsupported(self, why: str) -> AlarmUnsupported:
@@ -248,8 +231,3 @@ class _Reader:
                 for index in range(count)
             )
         )
-
-
-def _name(resource: Resource, bindings: Bindings) -> str:
-    name = resource.name
-    return bindings.text(name) if name is not None else f"{resource.stack}-{resource.logical_id}"
