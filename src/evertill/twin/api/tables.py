@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from evertill.twin.api.errors import ApiError
-from evertill.twin.api.messages import Answer, Endpoint, Request
+from evertill.twin.api.messages import SCOPE, Answer, Endpoint, Request
 from evertill.twin.links import Links
 from evertill.twin.plan.storage import TableSpec
 
@@ -25,6 +25,8 @@ from evertill.twin.plan.storage import TableSpec
 OTHERS_NEEDED: Final = 1
 # The SDK gives up on an answer later than this; a cut member is not waited for longer.
 TIMEOUT_S: Final = 5.0
+# The emulator keeps tables by region; the one that all regions share is in this one.
+SHARED_REGION: Final = "us-east-1"
 SERVER_ERROR: Final = 500
 WRITES: Final = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "ExecuteStatement"}
 READS: Final = {"GetItem", "Query", "Scan", "BatchGetItem"}
@@ -78,13 +80,13 @@ class Tables:
             return await self._write(request, spec)
         if operation in READS and _is_strong(document):
             await self._reach(spec)
-        answer = await self._shared(request)
+        answer = await self._shared(_in_region(request, SHARED_REGION))
         return _described(answer, spec, self._region) if operation == "DescribeTable" else answer
 
     async def _write(self, request: Request, spec: TableSpec) -> Answer:
         """Change items where two members agree, and write that down before it is told."""
         await self._reach(spec)
-        answer = await self._shared(request)
+        answer = await self._shared(_in_region(request, SHARED_REGION))
         if answer.is_success:
             await self._ledger.save(spec.name)
         if not self._reachable(spec):
@@ -117,6 +119,17 @@ class Tables:
     def _unreachable(self, spec: TableSpec) -> ApiError:
         message = f"{spec.name} in {self._region} reaches neither of its other regions."
         return ApiError("InternalServerError", message, SERVER_ERROR)
+
+
+def _in_region(request: Request, region: str) -> Request:
+    """Return the request as if it were signed for `region`."""
+    headers = [
+        (name, SCOPE.sub(rf"Credential=\1/\2/{region}/\4/aws4_request", text))
+        if name == "authorization"
+        else (name, text)
+        for name, text in request.headers
+    ]
+    return msgspec.structs.replace(request, headers=tuple(headers))
 
 
 def _document(request: Request) -> dict[str, Any]:
