@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from tests.support.templates import StackFile, resource, write_assembly
-from tests.support.twin import REGION, api, ask, client, site_of_the_test
+from tests.support.twin import REGION, api, ask, client, site_of_the_test, until
 
 from evertill.twin.api.errors import ApiError
 from evertill.twin.api.handled import Handled
@@ -205,9 +205,7 @@ def test_no_more_than_the_reserved_concurrency_run_at_a_time(tmp_path: Path) -> 
         spec = spec_of(tmp_path, ReservedConcurrentExecutions=1)
         async with running(tmp_path, _with(spec, timeout_s=2.0)) as lambda_:
             slow = asyncio.create_task(lambda_.ask(do="sleep"))
-            async with asyncio.timeout(10):
-                while not lambda_.function.status()["busy"]:
-                    await asyncio.sleep(0.01)
+            await until(lambda: lambda_.function.status()["busy"] == 1)
             with pytest.raises(ClientError) as refused:
                 await lambda_.ask()
             await slow
