@@ -77,11 +77,10 @@ def spec_of(folder: Path, code: str = CODE, **properties: Any) -> FunctionSpec:
             Runtime="python3.13",
             Handler="index.handle",
             Role="arn:aws:iam::123456789012:role/validate",
-            Code={"S3Bucket": "assets", "S3Key": f"{HASH}.zip"},
             MemorySize=256,
             Timeout=20,
             Environment={"Variables": {"TABLE": {"Ref": "Table"}}},
-            **properties,
+            **{"Code": {"S3Bucket": "assets", "S3Key": f"{HASH}.zip"}, **properties},
         ),
         "Table": resource("AWS::DynamoDB::Table", TableName="lease"),
         "Allow": resource(
@@ -242,6 +241,17 @@ def test_a_function_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     failed = asyncio.run(story())
     assert "Unhandled" == failed["FunctionError"]
     assert "what_is_not_there" in failed["read"]["errorMessage"]
+
+
+def test_a_function_that_stands_in_its_template_runs_too(tmp_path: Path) -> None:
+    async def story() -> dict[str, Any]:
+        code = "def handle(event, context):\n    return {'valid': event['amount'] > 0}"
+        spec = spec_of(tmp_path, Code={"ZipFile": code})
+        assert spec.asset is None
+        async with running(tmp_path, spec) as lambda_:
+            return await lambda_.ask(amount=1)
+
+    assert {"valid": True} == asyncio.run(story())["read"]
 
 
 def test_what_is_compiled_for_another_machine_is_left_out_of_the_asset(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ everything. What a role asks for that is not named here is refused, as nobody co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -53,22 +54,36 @@ Allows = Callable[[str, str, str], bool]
 class Permissions:
     """Guards the API of a region."""
 
-    def __init__(self, region: str, role_of: RoleOf, allows: Allows) -> None:
-        """`role_of` tells whose a key's id is, `allows` what a role may do on a resource."""
+    def __init__(
+        self,
+        region: str,
+        role_of: RoleOf,
+        allows: Allows,
+        secret_arns: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`role_of` tells whose a key's id is, `allows` what a role may do on a resource.
+
+        `secret_arns` are the region's secrets by their names, which requests may give as well.
+        """
         self._region: Final = region
         self._role_of: Final = role_of
         self._allows: Final = allows
+        self._secret_arns: Final = secret_arns
 
     async def __call__(self, request: Request, scope: Scope) -> None:
         """Raise ApiError when the one who signed has no right to do this."""
         role = self._role_of(scope.key_id)
         if role is None or (scope.service, request.operation()) in FREE:
             return
-        for action, resource in rights_needed(request, scope, self._region):
+        for action, resource in self._needed(request, scope):
             if not self._allows(role, action, resource):
                 code = "AccessDenied" if scope.service == "s3" else "AccessDeniedException"
                 message = f"{role} is not authorized to perform {action} on {resource}."
                 raise ApiError(code, message, FORBIDDEN)
+
+    def _needed(self, request: Request, scope: Scope) -> Iterator[Right]:
+        for action, resource in rights_needed(request, scope, self._region):
+            yield action, self._secret_arns.get(resource, resource)
 
 
 def rights_needed(request: Request, scope: Scope, region: str) -> Iterator[Right]:
@@ -84,10 +99,7 @@ def rights_needed(request: Request, scope: Scope, region: str) -> Iterator[Right
                 name = table if table.startswith("arn:") else _arn("dynamodb", region, table)
                 yield f"dynamodb:{operation}", name
         case "secretsmanager":
-            named = str(_document(request).get("SecretId", "*"))
-            # A name stands for an ARN whose last letters are not known.
-            arn = f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{named}-??????"
-            yield f"secretsmanager:{operation}", named if named.startswith("arn:") else arn
+            yield f"secretsmanager:{operation}", str(_document(request).get("SecretId", "*"))
         case "sns":
             form = request.form()
             yield f"sns:{operation}", form.get("TopicArn", form.get("TargetArn", "*"))
