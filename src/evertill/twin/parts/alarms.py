@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from evertill.twin.events import Timeline
 from evertill.twin.metrics import PERCENTILE, MetricStore
 from evertill.twin.plan.alarms import AlarmSpec, CompositeSpec, Query
 from evertill.twin.plan.bindings import ACCOUNT
+
+log = logging.getLogger(__name__)
 
 MINUTE_S: Final = 60
 SHORT_INTERVAL_S: Final = 10
@@ -158,7 +161,11 @@ class Alarms:
         end_s = first // every * every + (every if first % every else 0)
         while True:
             await self._clock.sleep(max(0.0, end_s + SETTLE_DELAY_S - self._clock.epoch_s()))
-            await self.evaluate_all(end_s)
+            try:
+                await self.evaluate_all(end_s)
+            except Exception:
+                # One bad minute must not be the last one that is looked at.
+                log.exception("The alarms of %s were not evaluated", self._region)
             end_s += every
 
     def _metric_alarms(self) -> list[Any]:
