@@ -172,7 +172,7 @@ class Function:
         """Return an environment that is busy from now on."""
         while self._idle:
             environment = self._idle.pop()
-            if environment.is_usable:
+            if environment.is_usable and environment.zone not in self._zones_lost:
                 self._busy.append(environment)
                 return environment
             await environment.stop()

@@ -160,20 +160,20 @@ class Environment:
     async def _watch(self, future: asyncio.Future[tuple[bytes, str]]) -> None:
         """End an invocation whose process died or takes more memory than it has."""
         while self._owned is not None and self._owned.is_running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._owned.wait(), MEMORY_INTERVAL_S)
             if self._memory_mb() > self._spec.memory_mb:
                 await self._kill()
-                break
-            await asyncio.sleep(MEMORY_INTERVAL_S)
         if not future.done():
             future.set_exception(Gone())
 
     def _memory_mb(self) -> float:
-        tree = self._owned.tree() if self._owned is not None else []
-        used = 0
-        for process in tree:
+        """Return what the process has; what it starts is not looked for, as that takes long."""
+        if self._owned is not None and self._owned.is_running:
             with contextlib.suppress(psutil.Error):
-                used += process.memory_info().rss
-        return used / (1024 * 1024)
+                used: int = psutil.Process(self._owned.pid).memory_info().rss
+                return used / (1024 * 1024)
+        return 0.0
 
     async def _ended(self, request_id: str) -> tuple[bytes, str]:
         """Return what is told of an environment that is no more."""
