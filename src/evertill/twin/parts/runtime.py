@@ -28,6 +28,8 @@ from evertill.twin.processes import Owned, Processes
 INIT_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 2.0
 MEMORY_INTERVAL_S: Final = 0.1
+# An environment has its role's keys from its start, and these expire after hours.
+AGE_MAX_S: Final = 3_600.0
 LOG_TAIL_BYTES: Final = 4_096
 PREFIX: Final = "/2018-06-01/runtime"
 JSON: Final = ("content-type", "application/json")
@@ -66,12 +68,15 @@ class Environment:
         self._broken: tuple[bytes, str] | None = None
         self._owned: Owned | None = None
         self._log: Final = folder / "log"
-        self.used_s = time.monotonic()
+        self._made_s: Final = time.monotonic()
+        self.used_s = self._made_s
 
     @property
     def is_usable(self) -> bool:
         """Tell whether another event may be given to it."""
-        return self._owned is not None and self._owned.is_running and self._broken is None
+        is_young = time.monotonic() - self._made_s < AGE_MAX_S
+        is_running = self._owned is not None and self._owned.is_running
+        return is_running and is_young and self._broken is None
 
     @property
     def process(self) -> Owned | None:
