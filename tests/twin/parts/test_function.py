@@ -26,7 +26,8 @@ from evertill.twin.metrics import MetricId, MetricStore
 from evertill.twin.parts.function import Function
 from evertill.twin.parts.overlay import lay_over
 from evertill.twin.plan.bindings import Bindings
-from evertill.twin.plan.functions import FUNCTION, FunctionSpec, function_spec
+from evertill.twin.plan.consumers import FUNCTION
+from evertill.twin.plan.functions import FunctionSpec, function_spec
 from evertill.twin.plan.places import places_of
 from evertill.twin.plan.reading import read_model
 from evertill.twin.processes import Processes

@@ -150,7 +150,7 @@ def _table_of(document: dict[str, Any]) -> str:
         if isinstance(batch, dict) and batch:
             named = next(iter(batch))
         elif isinstance(items, list) and items and isinstance(items[0], dict):
-            action = next(iter(items[0].values()), {})
+            action: object = next(iter(items[0].values()), None)
             named = action.get("TableName") if isinstance(action, dict) else None
     return str(named).rpartition("/")[2]
 

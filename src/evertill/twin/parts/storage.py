@@ -105,7 +105,7 @@ class Storage:
 
     def status(self) -> dict[str, Any]:
         """Return what there is, by kind."""
-        kinds = {
+        kinds: dict[str, type[object]] = {
             "buckets": BucketSpec,
             "topics": TopicSpec,
             "secrets": SecretSpec,
@@ -211,8 +211,7 @@ def _make_topic(sns: Any, spec: TopicSpec) -> None:  # noqa: ANN401 - boto3 has 
 def _make_secret(secrets: Any, spec: SecretSpec, text: str) -> None:  # noqa: ANN401 - as above
     with _already_there():
         secrets.create_secret(Name=spec.name, SecretString=text)
-        return
-    # The address of its database may be another one in this run.
+    # One that was there before has another text: the address of its database may have changed.
     secrets.put_secret_value(SecretId=spec.name, SecretString=text)
 
 
