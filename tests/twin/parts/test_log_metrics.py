@@ -84,11 +84,11 @@ def test_a_file_is_followed_from_its_end_on_and_over_a_new_beginning(
         with path.open("a") as log:
             log.write(line[:5])
             log.flush()
-            await asyncio.sleep(0.05)
+            await until(lambda: logs._files[path].rest != b"")
             log.write(line[5:])
         await until(lambda: total(store, metric) == 11.0)
         path.write_text("")
-        await asyncio.sleep(0.05)
+        await until(lambda: logs._files[path].position == 0)
         path.write_text(line)
         await until(lambda: total(store, metric) == 22.0)
         await logs.stop()
