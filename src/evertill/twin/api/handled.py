@@ -26,13 +26,6 @@ from evertill.twin.errors import TwinError
 
 log = logging.getLogger(__name__)
 
-
-@cache
-def _model(service: str) -> ServiceModel:
-    """Return AWS's model of a service; all regions share it."""
-    return botocore.session.get_session().get_service_model(service)
-
-
 FORM: Final = "application/x-www-form-urlencoded"
 Method = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
@@ -96,3 +89,9 @@ class Handled:
         if report is not None and report.has_errors():
             log.error("%s answers wrongly: %s", operation.name, report.generate_report())
             raise ApiError("InternalFailure", "The twin's answer is not one of AWS's.", 500)
+
+
+@cache
+def _model(service: str) -> ServiceModel:
+    """Return AWS's model of a service; all regions share it."""
+    return botocore.session.get_session().get_service_model(service)
