@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from evertill.assembly import Model, Resource
+from evertill.assembly import Model, Resource, Value
 from evertill.assembly.model import as_number, as_text, child
 from evertill.assembly.pseudo import partition
 from evertill.twin.plan.bindings import Bindings
@@ -63,6 +63,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
     task: TaskSpec
     zones: tuple[str, ...]
     count: int
+    groups: tuple[Value, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     rollout: Rollout = Rollout()
     grace_period_s: float = 0.0
@@ -120,6 +121,7 @@ def service_spec(
         cluster=_cluster(model, service),
         task=task_spec(task, bindings, name, network.zones),
         zones=network.zones,
+        groups=network.groups,
         # Without a number ECS starts one task, and scaling raises it to its lower bound at once.
         count=1 if count is None else int(count),
         attachments=_attachments(service, bindings),
