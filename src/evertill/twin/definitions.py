@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +43,7 @@ class Definitions:
         for spec in specs:
             self._families[spec.family].append(spec)
 
-    def __iter__(self) -> Iterable[TaskSpec]:
+    def __iter__(self) -> Iterator[TaskSpec]:
         return itertools.chain.from_iterable(self._families.values())
 
     def find(self, named: str) -> TaskSpec:
@@ -94,8 +94,7 @@ def overridden(spec: TaskSpec, overrides: Sequence[Mapping[str, Any]]) -> TaskSp
     return msgspec.structs.replace(
         spec,
         containers=tuple(
-            _overridden(container, by_name.get(container.name, {}))
-            for container in spec.containers
+            _overridden(container, by_name.get(container.name, {})) for container in spec.containers
         ),
     )
 

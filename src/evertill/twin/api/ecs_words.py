@@ -90,9 +90,7 @@ def task_words(task: Task, arn: str, cluster_arn: str, group: str) -> Words:
         "cpu": str(task.spec.cpu_units),
         "memory": str(task.spec.memory_mib),
         "createdAt": _moment(task.created_s),
-        "containers": [
-            _container_words(container, task) for container in task.containers.values()
-        ],
+        "containers": [_container_words(container, task) for container in task.containers.values()],
         "attachments": [
             {
                 "id": task.id,
@@ -143,8 +141,8 @@ def _deployment_words(service: Service, deployment: Deployment) -> Words:
         "rolloutState": deployment.state,
         "rolloutStateReason": deployment.reason,
         "launchType": LAUNCH_TYPE,
-        "createdAt": _moment(deployment.created_epoch_s),
-        "updatedAt": _moment(deployment.updated_epoch_s),
+        "createdAt": _moment(deployment.created_s),
+        "updatedAt": _moment(deployment.updated_s),
     }
 
 

@@ -94,9 +94,11 @@ class Runner:
         end.add_done_callback(self._ends.discard)
         return task
 
-    def find(self, task_id: str) -> Task | None:
-        """Return a task by its id."""
-        return next((task for task in self.tasks if task.id == task_id), None)
+    def request_stop(self, task: Task, reason: str) -> None:
+        """Ask a task to end, without waiting for it."""
+        stopping = asyncio.create_task(task.stop(USER, reason))
+        self._ends.add(stopping)
+        stopping.add_done_callback(self._ends.discard)
 
     async def _await_end(self, task: Task) -> None:
         await task.wait()

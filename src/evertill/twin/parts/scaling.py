@@ -63,6 +63,7 @@ class Scaling:
         self.bounds = (spec.count_min, spec.count_max)
         self.suspended = Suspended()
         self.activities: deque[Activity] = deque(maxlen=ACTIVITIES_MAX)
+        self.created_s: Final = clock.epoch_s()
         self._readings: Final = readings
         self._clock: Final = clock
         self._timeline: Final = timeline

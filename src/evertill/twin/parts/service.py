@@ -159,7 +159,7 @@ class Service:
 
     def _look(self) -> None:
         """Take note of what changed, and do what follows from it."""
-        now_s = self._tools.clock.now_s()
+        now_s = self._tools.clock.epoch_s()
         for hand in self.crew.notice():
             if not hand.was_good:
                 self._count_failure(hand)
@@ -204,7 +204,7 @@ class Service:
 
     def _count_failure(self, hand: Hand) -> None:
         if hand.deployment == self.primary.id:
-            self.primary.failed_task(self._tools.clock.now_s())
+            self.primary.failed_task(self._tools.clock.epoch_s())
 
     def _judge_tasks(self) -> None:
         for hand in self.crew:
@@ -242,16 +242,20 @@ class Service:
 
     def _fail(self, reason: str, *, goes_back: bool) -> None:
         failed = self.primary
-        failed.finish(FAILED, reason, self._tools.clock.now_s())
+        failed.finish(FAILED, reason, self._tools.clock.epoch_s())
         self._say("deployment.failed", f"cannot run {_named(failed.spec)}: {reason}")
-        if goes_back and self._completed is not None and self._completed is not failed:
-            back = self._completed
-            # It is not there to go back to again until it is complete once more.
+        back = self._completed
+        if goes_back and back is not None and back is not failed:
+            # It is the same deployment again, with the tasks that it still has, and none to go
+            # back to until it is complete once more.
             self._completed = None
-            self._begin(back.spec, f"{reason[:-1]}; rolling back to deployment {back.id}.")
+            self.deployments.remove(back)
+            self.deployments.append(back)
+            back.resume(f"{reason[:-1]}; rolling back.", self._tools.clock.epoch_s())
+            self._say("deployment.rollback", f"goes back to {_named(back.spec)}")
 
     def _begin(self, definition: TaskSpec, reason: str) -> None:
-        now_s = self._tools.clock.now_s()
+        now_s = self._tools.clock.epoch_s()
         deployment = Deployment(f"ecs-svc/{uuid4().int % 10**19}", definition, now_s, reason)
         # The alarms of a first deployment may not exist yet, and one that rings already when a
         # deployment starts says nothing about it:
