@@ -11,6 +11,7 @@ from pathlib import Path
 from evertill.twin.addresses import Addresses, Site
 from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
+from evertill.twin.parts.checks import Checks
 from evertill.twin.parts.programs import Programs
 from evertill.twin.parts.task import TaskTools
 from evertill.twin.plan.images import Image, image_of
@@ -65,7 +66,9 @@ class Bench:
         self.clock = Clock(speed)
         self.processes = Processes(folder / "record")
         self.addresses = Addresses(site, {REGION: ZONES})
-        self.tools = TaskTools(self.clock, self.processes, Programs(folder / "programs"), around)
+        self.checks = Checks(self.processes, folder)
+        programs = Programs(folder / "programs")
+        self.tools = TaskTools(self.clock, self.processes, self.checks, programs, around)
 
 
 @asynccontextmanager
@@ -78,6 +81,7 @@ async def bench(
         try:
             yield made
         finally:
+            await made.checks.stop()
             await made.processes.end_all()
 
 

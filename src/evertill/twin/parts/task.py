@@ -16,6 +16,7 @@ import msgspec
 
 from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
+from evertill.twin.parts.checks import Checks
 from evertill.twin.parts.container import HEALTHY, UNHEALTHY, UNKNOWN, Container
 from evertill.twin.parts.programs import Programs
 from evertill.twin.parts.room import Room
@@ -50,6 +51,7 @@ class TaskTools(msgspec.Struct, frozen=True):
 
     clock: Clock
     processes: Processes
+    checks: Checks
     programs: Programs
     surroundings: Surroundings
 
@@ -85,7 +87,12 @@ class Task:
         self._life: asyncio.Task[None] | None = None
         self.containers: Final = {
             container.name: Container(
-                container, f"{task_id}/{container.name}", tools.clock, tools.processes, self._note
+                container,
+                f"{task_id}/{container.name}",
+                tools.clock,
+                tools.processes,
+                tools.checks,
+                on_change=self._note,
             )
             for container in spec.containers
         }
