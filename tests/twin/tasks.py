@@ -63,6 +63,7 @@ class Bench:
 
     def __init__(self, folder: Path, site: int, speed: float, around: Around) -> None:
         self.folder = folder
+        self.site = site
         self.clock = Clock(speed)
         self.processes = Processes(folder / "record")
         self.addresses = Addresses(site, {REGION: ZONES})
