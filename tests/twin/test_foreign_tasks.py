@@ -51,6 +51,7 @@ def test_a_region_serves_and_one_whose_check_can_never_pass_has_no_healthy_targe
 
     async def run() -> None:
         async with bench(tmp_path, 30, AnySecret()) as tools, AsyncExitStack() as stack:
+            tools.tools.programs.prepare(plan.images())
             addresses = Addresses(tools.site, places.regions)
             services: list[Service] = []
             groups: list[AskingGroup] = []

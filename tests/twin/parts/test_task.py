@@ -161,6 +161,23 @@ def test_a_container_reads_its_variables_secrets_and_files_in_terms_of_this_mach
     told(tmp_path, story, Around({"arn:secret:password::": "hush"}, {AUTHORITIES: bundle}))
 
 
+def test_a_secret_within_a_variable_is_put_there_as_cloudformation_would(tmp_path: Path) -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:1:secret:db-ab12cd"
+    variables = {
+        "URL": f"db://{{{{resolve:secretsmanager:{arn}:SecretString:username::}}}}@host",
+        "WHOLE": "{{resolve:secretsmanager:plain}}",
+    }
+    show = container("sh", "-c", 'echo "$URL $WHOLE"', environment=variables)
+
+    async def story(tools: Bench) -> None:
+        task = made(tools, show)
+        task.start()
+        await task.wait()
+        assert "db://admin@host all\n" == (tmp_path / "one" / "web.log").read_text()
+
+    told(tmp_path, story, Around({f"{arn}:username::": "admin", "plain:::": "all"}))
+
+
 def test_a_task_whose_secret_is_missing_fails_to_start_and_says_so(tmp_path: Path) -> None:
     async def story(tools: Bench) -> None:
         task = made(tools, container("node", "-e", WEB, secrets={"PASSWORD": "arn:nowhere"}))

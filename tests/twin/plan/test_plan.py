@@ -212,3 +212,35 @@ def test_a_policy_may_track_a_metric_of_ones_own(tmp_path: Path) -> None:
         policy.in_cooldown_s,
         policy.out_cooldown_s,
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "service", "named"),
+    [
+        ({"NetworkMode": "bridge"}, {}, "network mode bridge"),
+        (
+            {"Volumes": [{"Name": "x", "EFSVolumeConfiguration": {"FilesystemId": "fs-1"}}]},
+            {},
+            "a file system that tasks share",
+        ),
+        ({}, {"DeploymentController": {"Type": "CODE_DEPLOY"}}, "CODE_DEPLOY"),
+        ({}, {"SchedulingStrategy": "DAEMON"}, "DAEMON"),
+        ({}, {"ServiceRegistries": [{"RegistryArn": "arn"}]}, "ServiceRegistries"),
+    ],
+)
+def test_what_the_twin_cannot_give_a_service_is_refused_by_name(
+    tmp_path: Path, task: dict[str, Any], service: dict[str, Any], named: str
+) -> None:
+    stack = StackFile(
+        {
+            "Task": resource(
+                "AWS::ECS::TaskDefinition", Family="web", ContainerDefinitions=[], **task
+            ),
+            "Service": resource(
+                "AWS::ECS::Service", ServiceName="web", TaskDefinition={"Ref": "Task"}, **service
+            ),
+        }
+    )
+    model = read_model(write_assembly(tmp_path, stack))
+    with pytest.raises(TwinError, match=named):
+        plan_of(model, Bindings(model))

@@ -7,6 +7,7 @@ it ended is in its stop code and reason, in ECS's words.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -28,6 +29,11 @@ RUNNING: Final = "RUNNING"
 DEACTIVATING: Final = "DEACTIVATING"
 STOPPING: Final = "STOPPING"
 STOPPED: Final = "STOPPED"
+# A secret and, if any, the key in it.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html
+DYNAMIC: Final = re.compile(
+    r"\{\{resolve:secretsmanager:(.+?)(?::SecretString(?::([^:}]*))?[^}]*)?\}\}"
+)
 # Why a task stopped, as the API tells it.
 FAILED_TO_START: Final = "TaskFailedToStart"
 EXITED: Final = "EssentialContainerExited"
@@ -256,7 +262,7 @@ class Task:
             "AWS_DEFAULT_REGION": self.spec.region,
             "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
             **surroundings.environment(self.spec.region, self.spec.role, self.id),
-            **{name: room.text(text) for name, text in told.items()},
+            **{name: room.text(await self._resolved(text)) for name, text in told.items()},
             **secrets,
             **self._tools.programs.environment(image, self.address),
             "PATH": str(self._tools.programs.folder(image)),
@@ -269,6 +275,15 @@ class Task:
             folder,
             self._folder / f"{spec.name}.log",
         )
+
+    async def _resolved(self, text: str) -> str:
+        """Return a variable with the secrets in it that CloudFormation would have put there."""
+        for found in DYNAMIC.finditer(text):
+            secret = await self._tools.surroundings.secret(
+                self.spec.region, f"{found[1]}:{found[2] or ''}::"
+            )
+            text = text.replace(found[0], secret)
+        return text
 
     def _paths(self, container: Container) -> dict[str, Path]:
         """Return the real path of each path in the container that is not this machine's own."""
