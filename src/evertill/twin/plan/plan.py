@@ -37,9 +37,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def images(self) -> Iterator[Image]:
         """Give the image of every container, as often as it occurs."""
-        for item in (*self.services, *self.loose_tasks):
-            for container in item.task.containers:
-                yield container.image
+        tasks = [service.task for service in self.services]
+        tasks += [loose.task for loose in self.loose_tasks]
+        return (container.image for task in tasks for container in task.containers)
 
 
 class SymbolicBindings(Bindings):
