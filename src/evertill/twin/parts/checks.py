@@ -76,7 +76,8 @@ class Checks:
             name, command, environment=environment, log=folder / LOG, directory=folder
         )
         try:
-            return await asyncio.wait_for(process.wait(), timeout_s) == 0
+            async with asyncio.timeout(timeout_s):
+                return await process.wait() == 0
         finally:
             if process.is_running:
                 await process.kill()

@@ -153,8 +153,10 @@ class Service:
     async def _keep(self) -> None:
         while True:
             self._look()
+            # Not `wait_for`: it swallows a cancellation that meets a wake-up (python/cpython#86296).
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_INTERVAL_S)
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
             self._wake.clear()
 
     def _look(self) -> None:
