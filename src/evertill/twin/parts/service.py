@@ -153,7 +153,7 @@ class Service:
     async def _keep(self) -> None:
         while True:
             self._look()
-            # Not `wait_for`: it swallows a cancellation that meets a wake-up (python/cpython#86296).
+            # `wait_for` would swallow a cancellation that meets a wake-up (python/cpython#86296).
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_INTERVAL_S):
                     await self._wake.wait()
