@@ -206,7 +206,8 @@ class Service:
 
     def _count_failure(self, hand: Hand) -> None:
         if hand.deployment == self.primary.id:
-            self.primary.failed_task(self._tools.clock.epoch_s())
+            has_run = hand.task.running_since_s is not None
+            self.primary.failed_task(self._tools.clock.epoch_s(), has_run=has_run)
 
     def _judge_tasks(self) -> None:
         for hand in self.crew:
