@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -175,7 +175,13 @@ class Task:
             "stop_code": self.stop_code,
             "reason": self.stop_reason,
             "exit_codes": self.exit_codes,
+            "logs": [str(file) for _, file in self.logs()],
         }
+
+    def logs(self) -> Iterator[tuple[str, Path]]:
+        """Give the log group and the file of each container."""
+        for container in self.spec.containers:
+            yield container.log_group, self._folder / f"{container.name}.log"
 
     def forget(self) -> None:
         """Delete its files; only after it has stopped."""

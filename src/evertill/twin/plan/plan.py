@@ -17,6 +17,7 @@ from evertill.twin.plan.bindings import Bindings, Unbound
 from evertill.twin.plan.consumers import SERVICE, loose_tasks
 from evertill.twin.plan.identity import physical_name
 from evertill.twin.plan.images import Image
+from evertill.twin.plan.log_filters import FILTER, FilterSpec, filter_specs
 from evertill.twin.plan.places import Places, places_of
 from evertill.twin.plan.scaling import TARGET, ScalingSpec, scaling_spec
 from evertill.twin.plan.services import LooseTask, ServiceSpec, loose_task, service_spec
@@ -33,6 +34,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[ServiceSpec, ...]
     loose_tasks: tuple[LooseTask, ...]
     scaling: tuple[ScalingSpec, ...]
+    log_filters: tuple[FilterSpec, ...]
     absent: tuple[str, ...]
 
     def images(self) -> Iterator[Image]:
@@ -81,6 +83,9 @@ def plan_of(
         lambda target: scaling_spec(model, target, services, bindings),
         complaints,
     )
+    filters = _planned(
+        model.resources_of(FILTER), lambda item: filter_specs(item, bindings), complaints
+    )
     if not allows_unsupported:
         refuse_unsupported(model, complaints)
     return Plan(
@@ -89,6 +94,7 @@ def plan_of(
         services=services,
         loose_tasks=tasks,
         scaling=scaling,
+        log_filters=tuple(spec for specs in filters for spec in specs),
         absent=(*unsupported_lines(model), *complaints),
     )
 
