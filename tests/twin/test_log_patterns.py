@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evertill.twin.log_patterns import Line, Pattern, PatternUnsupported, selected
+from evertill.twin.log_patterns import PatternUnknown, field, fields_of, parse
 
 REQUEST = b'{"message":"request","route":"/v1/payments","status":503,"ms":1.5,"tags":["a","b"]}'
 READY = b'{"message":"request","route":"/ready","status":503,"ok":true,"none":null}'
@@ -47,12 +47,16 @@ TEXT_CASES = [
     ("ERROR -payment", TEXT, False),
     ("?refund ?payment", TEXT, True),
     ("?refund ?capture", TEXT, False),
+    ('{ $.message = "*quest*" }', REQUEST, True),
+    ("{ $.status >= 500 && $.status < 600 }", REQUEST, True),
+    ("{ $.missing = 1 || $.route = /v1/payments }", REQUEST, True),
 ]
 
 
 @pytest.mark.parametrize(("pattern", "line", "matches"), JSON_CASES + TEXT_CASES)
 def test_a_pattern_matches_what_it_says(pattern: str, line: bytes, *, matches: bool) -> None:
-    assert matches == Pattern(pattern).matches(Line(line))
+    told = line.decode()
+    assert matches == parse(pattern)(told, fields_of(told))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +74,10 @@ def test_a_pattern_matches_what_it_says(pattern: str, line: bytes, *, matches: b
     ],
 )
 def test_what_is_not_understood_is_refused(pattern: str) -> None:
-    with pytest.raises(PatternUnsupported):
-        Pattern(pattern)
+    with pytest.raises(PatternUnknown):
+        parse(pattern)
 
 
 def test_a_selector_selects_within_objects_and_lists() -> None:
-    assert 3 == selected("$.a[1].b", {"a": [1, {"b": 3}]})
-    assert selected("$.a[5].b", {"a": [1]}) is None
+    assert 3 == field({"a": [1, {"b": 3}]}, "a[1].b")
+    assert field({"a": [1]}, "a[5].b") is None

@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import operator
 import re
@@ -29,7 +28,7 @@ TOKEN: Final = re.compile(
 )
 STEP: Final = re.compile(r"\.([\w-]+)|\[(\d+)\]")
 TERM: Final = re.compile(r'\s*([?-]?)(?:"((?:[^"\\]|\\.)*)"|(\S+))')
-LENGTH_MAX: Final = 1_024
+PATTERN_LENGTH_MAX: Final = 1_024
 COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -37,50 +36,47 @@ COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
     ">=": operator.ge,
 }
 
-Test = Callable[[Any], bool]
+Fields = dict[str, Any]
+Matcher = Callable[[str, Fields | None], bool]
+Test = Callable[[Fields], bool]
 _decoder = msgspec.json.Decoder()
 
 
-class PatternUnsupported(TwinError):
-    """A filter pattern holds what the twin does not understand."""
+class PatternUnknown(TwinError):
+    """The twin cannot read the pattern of a metric filter."""
 
-    code = "pattern_unsupported"
-
-
-class Pattern:
-    """A pattern, ready to be matched."""
-
-    def __init__(self, text: str) -> None:
-        """Understand `text`; raise PatternUnsupported."""
-        if len(text) > LENGTH_MAX:
-            raise PatternUnsupported(f"A filter pattern has {LENGTH_MAX} characters at most.")
-        self.text: Final = text
-        self.is_json: Final = text.strip().startswith("{")
-        self._test: Final = _Parser(text).conditions() if self.is_json else _terms(text)
-
-    def matches(self, line: Line) -> bool:
-        """Tell whether a line matches."""
-        if self.is_json:
-            return line.record is not None and self._test(line.record)
-        return self._test(line.text)
+    code = "pattern_unknown"
 
 
-class Line:
-    """A line of a log, decoded once however many patterns look at it."""
+def parse(pattern: str) -> Matcher:
+    """Return what tells whether a line, with its fields if it is JSON, matches.
 
-    def __init__(self, written: bytes) -> None:
-        """Decode what was written, as JSON only where it may be an object."""
-        self.text: Final = written.decode(errors="replace")
-        self.record: Any = None
-        if written.lstrip().startswith(b"{"):
-            with contextlib.suppress(msgspec.DecodeError):
-                self.record = _decoder.decode(written)
+    Raises PatternUnknown.
+    """
+    text = pattern.strip()
+    if len(text) > PATTERN_LENGTH_MAX:
+        raise PatternUnknown(f"A filter pattern has {PATTERN_LENGTH_MAX} characters at most.")
+    if text.startswith("{"):
+        test = _Parser(text).conditions()
+        return lambda _, fields: fields is not None and test(fields)
+    return _terms(text)
 
 
-def selected(selector: str, record: Any) -> Any | None:  # noqa: ANN401 - the same
-    """Return what `$.a.b[0]` selects in a record, None for nothing."""
-    found = record
-    for name, index in STEP.findall(selector):
+def fields_of(line: str) -> Fields | None:
+    """Return the fields of a line that is a JSON object, None for any other line."""
+    if not line.startswith("{"):
+        return None
+    try:
+        found = _decoder.decode(line)
+    except msgspec.DecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def field(fields: Fields, path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the field at `a.b[0]`, None when there is none such."""
+    found: Any = fields
+    for name, index in STEP.findall(f".{path}"):
         if name and isinstance(found, dict):
             found = found.get(name)
         elif index and isinstance(found, list) and int(index) < len(found):
@@ -129,7 +125,7 @@ class _Parser:
         kind, selector = self._next()
         if kind != "selector":
             self._fail()
-        return self._condition(selector)
+        return self._condition(selector.removeprefix("$."))
 
     def _condition(self, selector: str) -> Test:
         _, sign = self._next()
@@ -146,7 +142,7 @@ class _Parser:
         return (
             equal
             if sign == "="
-            else lambda record: selected(selector, record) is not None and not equal(record)
+            else lambda record: field(record, selector) is not None and not equal(record)
         )
 
     def _cut(self, text: str) -> list[tuple[str, str]]:
@@ -176,29 +172,27 @@ class _Parser:
 
     def _fail(self) -> NoReturn:
         message = f"The twin does not understand the filter pattern {self._text}"
-        raise PatternUnsupported(message)
+        raise PatternUnknown(message)
 
 
 def _state(selector: str, words: str) -> Test | None:
     wanted = {"IS TRUE": True, "IS FALSE": False}
     if words in wanted:
-        return lambda record: selected(selector, record) is wanted[words]
+        return lambda record: field(record, selector) is wanted[words]
     if words == "IS NULL":
-        return lambda record: (
-            selected(selector, record) is None and not _is_absent(selector, record)
-        )
+        return lambda record: field(record, selector) is None and not _is_absent(selector, record)
     return (lambda record: _is_absent(selector, record)) if words == "NOT EXISTS" else None
 
 
-def _is_absent(selector: str, record: Any) -> bool:  # noqa: ANN401 - any JSON
+def _is_absent(selector: str, record: Fields) -> bool:
     parent, _, name = selector.rpartition(".")
-    holder = record if parent == "$" else selected(parent, record)
+    holder = field(record, parent) if parent else record
     return not isinstance(holder, dict) or name not in holder
 
 
 def _compared(selector: str, compare: Callable[[float, float], bool], value: float) -> Test:
-    def test(record: Any) -> bool:  # noqa: ANN401 - any JSON
-        found = selected(selector, record)
+    def test(record: Fields) -> bool:
+        found = field(record, selector)
         if isinstance(found, bool) or not isinstance(found, int | float):
             return False
         return compare(found, value)
@@ -210,8 +204,8 @@ def _equal(selector: str, value: str, *, is_quoted: bool) -> Test:
     number = None if is_quoted else _number(value)
     text = re.compile(fnmatch.translate(value)) if "*" in value else None
 
-    def test(record: Any) -> bool:  # noqa: ANN401 - any JSON
-        found = selected(selector, record)
+    def test(record: Fields) -> bool:
+        found = field(record, selector)
         if isinstance(found, bool) or found is None:
             return False
         if number is not None and isinstance(found, int | float):
@@ -230,16 +224,16 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _terms(text: str) -> Test:
+def _terms(text: str) -> Matcher:
     """Read `ERROR "not found" -ignored ?either ?or`; nothing at all matches every line."""
     wanted: list[str] = []
     unwanted: list[str] = []
     either: list[str] = []
-    if text.strip().startswith("[") or "%" in text:
-        raise PatternUnsupported(f"The twin does not understand the filter pattern {text}")
+    if text.startswith("[") or "%" in text:
+        raise PatternUnknown(f"The twin does not understand the filter pattern {text}")
     for sign, quoted, word in TERM.findall(text):
         {"-": unwanted, "?": either, "": wanted}[sign].append(quoted or word)
-    return lambda line: (
+    return lambda line, _: (
         all(term in line for term in wanted)
         and not any(term in line for term in unwanted)
         and (not either or any(term in line for term in either))

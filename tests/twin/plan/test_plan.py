@@ -90,6 +90,12 @@ def test_our_own_service_runs_the_image_of_the_dockerfile(ours: Plan) -> None:
     assert requests.dimensions["TargetGroup"].startswith("targetgroup/")
 
 
+def test_the_filters_of_our_logs_look_at_what_our_containers_write(ours: Plan) -> None:
+    groups = {service.task.containers[0].log_group for service in ours.services}
+    assert ours.log_filters
+    assert {spec.log_group for spec in ours.log_filters} <= groups
+
+
 def test_a_migration_is_a_task_of_its_own(ours: Plan) -> None:
     task = ours.loose_tasks[0]
     assert "migrate" == task.task.containers[0].arguments[-1]

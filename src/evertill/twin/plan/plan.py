@@ -7,22 +7,24 @@ cannot do: all complaints are told at once, before anything starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from evertill.assembly import Model, Reference, Resource
 from evertill.twin.errors import TwinError
+from evertill.twin.log_patterns import parse
 from evertill.twin.plan.bindings import Bindings, Unbound
 from evertill.twin.plan.consumers import SERVICE, loose_tasks
 from evertill.twin.plan.identity import physical_name
 from evertill.twin.plan.images import Image
-from evertill.twin.plan.log_filters import FILTER, FilterSpec, filter_specs
 from evertill.twin.plan.places import Places, places_of
 from evertill.twin.plan.scaling import TARGET, ScalingSpec, scaling_spec
 from evertill.twin.plan.services import LooseTask, ServiceSpec, loose_task, service_spec
+from evertill.twin.plan.storage import MetricFilterSpec, metric_filter_specs
 from evertill.twin.registry import refuse_unsupported, unsupported_lines
 
+FILTER: Final = "AWS::Logs::MetricFilter"
 Spec = TypeVar("Spec")
 
 
@@ -34,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[ServiceSpec, ...]
     loose_tasks: tuple[LooseTask, ...]
     scaling: tuple[ScalingSpec, ...]
-    log_filters: tuple[FilterSpec, ...]
+    log_filters: tuple[MetricFilterSpec, ...]
     absent: tuple[str, ...]
 
     def images(self) -> Iterator[Image]:
@@ -84,7 +86,7 @@ def plan_of(
         complaints,
     )
     filters = _planned(
-        model.resources_of(FILTER), lambda item: filter_specs(item, bindings), complaints
+        model.resources_of(FILTER), lambda item: _filters(item, bindings), complaints
     )
     if not allows_unsupported:
         refuse_unsupported(model, complaints)
@@ -97,6 +99,13 @@ def plan_of(
         log_filters=tuple(spec for specs in filters for spec in specs),
         absent=(*unsupported_lines(model), *complaints),
     )
+
+
+def _filters(resource: Resource, bindings: Bindings) -> tuple[MetricFilterSpec, ...]:
+    specs = metric_filter_specs(resource, bindings)
+    for spec in specs:
+        parse(spec.pattern)
+    return specs
 
 
 def _planned(
