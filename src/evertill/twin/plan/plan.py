@@ -16,6 +16,7 @@ from evertill.twin.errors import TwinError
 from evertill.twin.plan.bindings import Bindings, Unbound
 from evertill.twin.plan.consumers import SERVICE, loose_tasks
 from evertill.twin.plan.identity import physical_name
+from evertill.twin.plan.images import Image
 from evertill.twin.plan.places import Places, places_of
 from evertill.twin.plan.scaling import TARGET, ScalingSpec, scaling_spec
 from evertill.twin.plan.services import LooseTask, ServiceSpec, loose_task, service_spec
@@ -33,6 +34,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     loose_tasks: tuple[LooseTask, ...]
     scaling: tuple[ScalingSpec, ...]
     absent: tuple[str, ...]
+
+    def images(self) -> Iterator[Image]:
+        """Give the image of every container, as often as it occurs."""
+        for item in (*self.services, *self.loose_tasks):
+            for container in item.task.containers:
+                yield container.image
 
 
 class SymbolicBindings(Bindings):
