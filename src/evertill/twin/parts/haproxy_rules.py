@@ -31,11 +31,13 @@ REASONS: Final[Mapping[int, str]] = {
     400: "Bad Request",
     405: "Not Allowed",
     408: "Request Time-out",
+    413: "Request Entity Too Large",
     500: "Internal Server Error",
     502: "Bad Gateway",
     503: "Service Temporarily Unavailable",
     504: "Gateway Time-out",
 }
+
 # `#{host}` and its like as what HAProxy puts in; the path comes without its first slash.
 PLACEHOLDERS: Final[Mapping[str, str]] = {
     "#{host}": "%[req.hdr(host),field(1,:)]",

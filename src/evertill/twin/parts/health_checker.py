@@ -25,7 +25,7 @@ from evertill.twin.part import Metrics
 from evertill.twin.plan.dns_specs import CheckSpec
 
 NAMESPACE: Final = "AWS/Route53"
-# "To view metrics for health checks, choose the US East (N. Virginia) region."
+# AWS publishes them in this region alone, wherever an endpoint is.
 # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/monitoring-health-checks.html
 METRICS_REGION: Final = "us-east-1"
 # Where checkers stand when a check does not say; the first ones that a check names count else.

@@ -21,6 +21,7 @@ UNHEALTHY_COUNT: Final = 2
 DEREGISTRATION_DELAY_S: Final = 300.0
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html
 IDLE_TIMEOUT_S: Final = 60.0
+REDIRECTS: Final = (301, 302)
 
 Codes = tuple[tuple[int, int], ...]
 ConditionKind = Literal["path", "host", "header", "method", "query", "source"]

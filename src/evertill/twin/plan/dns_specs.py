@@ -17,6 +17,8 @@ FAILURE_THRESHOLD: Final = 3
 CheckKind = Literal[
     "HTTP", "HTTPS", "HTTP_STR_MATCH", "HTTPS_STR_MATCH", "TCP", "CALCULATED", "CLOUDWATCH_METRIC"
 ]
+# What a check that follows an alarm counts as while the alarm has no data.
+Insufficient = Literal["Healthy", "Unhealthy", "LastKnownStatus"]
 
 
 class AliasTarget(msgspec.Struct, frozen=True):
@@ -78,7 +80,7 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     children: tuple[str, ...] = ()
     healthy_children_min: int = 0
     alarm: tuple[str, str] = ("", "")
-    insufficient_data: Literal["Healthy", "Unhealthy", "LastKnownStatus"] = "LastKnownStatus"
+    insufficient_data: Insufficient = "LastKnownStatus"
 
 
 def absolute(name: str) -> str:
