@@ -18,7 +18,7 @@ from evertill.twin.links import OPEN, Links
 from evertill.twin.part import Metrics
 from evertill.twin.parts.balancer_metrics import PUBLISH_INTERVAL_S, BalancerMetrics
 from evertill.twin.parts.balancer_node import Node
-from evertill.twin.parts.balancer_servers import Address
+from evertill.twin.parts.balancer_servers import Address, Route
 from evertill.twin.parts.black_hole import BlackHole
 from evertill.twin.parts.target_group import Target, TargetGroup
 from evertill.twin.plan.balancer_specs import BalancerSpec
@@ -97,6 +97,11 @@ class Balancer:
         """Return the part's name."""
         return f"{self.spec.region}/load-balancer/{self.spec.name}"
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether any node answers."""
+        return any(node.answers for node in self._nodes.values())
+
     async def start(self) -> None:
         """Bring up a node in each zone; raise PartFailed."""
         self._hole = BlackHole("127.0.0.1")
@@ -167,13 +172,13 @@ class Balancer:
             for arn, group in self._groups.items()
         )
 
-    def _route_from(self, zone: str) -> Callable[[Target, int], Address]:
-        return lambda target, port: self._route(zone, target, port)
+    def _route_from(self, zone: str) -> Route:
+        return lambda target, port, named: self._route(zone, target, port, named)
 
-    def _route(self, zone: str, target: Target, port: int) -> Address:
+    def _route(self, zone: str, target: Target, port: int, named: int) -> Address:
         """Return where the node in `zone` connects to for a port of a target."""
         hole = ("127.0.0.1", 1) if self._hole is None else self._hole.address
-        missing = self._may_connect(self.spec.security_groups, target.groups, port)
+        missing = self._may_connect(self.spec.security_groups, target.groups, named)
         if missing is not None:
             if missing not in self._refusals:
                 self._refusals.add(missing)

@@ -15,14 +15,15 @@ from typing import Final
 
 import msgspec
 
+from evertill.twin.addresses import local_port
 from evertill.twin.clock import Clock
 from evertill.twin.parts.haproxy_admin import Admin, ServerState
 from evertill.twin.parts.haproxy_text import checked, timer_ms, unchecked
 from evertill.twin.parts.target_group import CHECKING, HEALTHY, Health, Key, Target, TargetGroup
 
 Address = tuple[str, int]
-# Where a node connects to, to reach a target's port.
-Route = Callable[[Target, int], Address]
+# Where a node connects to, to reach a target's port: the port here, and as templates name it.
+Route = Callable[[Target, int, int], Address]
 TIMED_OUT: Final = {"L4TOUT", "L6TOUT", "L7TOUT"}
 PASSED: Final = {"L7OK", "L7OKC"}
 WRONG_STATUS: Final = "L7STS"
@@ -104,7 +105,7 @@ class Servers:
         placed = Placed(
             number=target.number,
             since_s=self._clock.now_s(),
-            traffic=self._route(target, target.port),
+            traffic=self._traffic(target),
             check=self._check(target),
         )
         name = server_name(target.key)
@@ -137,7 +138,7 @@ class Servers:
     async def _move(self, target: Target) -> None:
         """Follow a route that changed; what is open through the old one ends."""
         placed = self._placed[target.key]
-        traffic, check = self._route(target, target.port), self._check(target)
+        traffic, check = self._traffic(target), self._check(target)
         if (traffic, check) == (placed.traffic, placed.check):
             return
         name = server_name(target.key)
@@ -171,8 +172,16 @@ class Servers:
         if all("Server deleted" in text or "No such server" in text for text in answers):
             del self._placed[key]
 
+    def _traffic(self, target: Target) -> Address:
+        # A port below 1024 is registered where it was moved to; security groups name the other.
+        named = self._spec.port if local_port(self._spec.port) == target.port else target.port
+        return self._route(target, target.port, named)
+
     def _check(self, target: Target) -> Address:
-        return self._route(target, self._spec.check.port or target.port)
+        port = self._spec.check.port
+        return (
+            self._traffic(target) if port is None else self._route(target, local_port(port), port)
+        )
 
 
 def server_name(key: Key) -> str:
