@@ -162,7 +162,7 @@ def answer_of(payload: bytes) -> Answer:
 
 def _own(status: int) -> Answer:
     text = page(status).encode()
-    headers = (("server", "awselb/2.0"), ("content-type", "text/html"), OWN)
+    headers = (("content-type", "text/html"), OWN)
     return Answer(status=status, headers=headers, body=text)
 
 

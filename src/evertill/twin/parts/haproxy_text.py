@@ -247,6 +247,7 @@ def _bridge(group: TargetGroupSpec, node: NodeText) -> Iterator[str]:
     own = "{ res.hdr(x-evertill-bridge) -m found }"
     yield f"http-response set-var(txn.answered) int(1) unless {own}"
     yield "http-response del-header x-evertill-bridge"
+    yield "http-response set-header Server awselb/2.0"
     yield f"server function {node.bridges[group.arn]}"
 
 
