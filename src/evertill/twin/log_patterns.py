@@ -1,39 +1,45 @@
-"""The patterns of CloudWatch Logs' metric filters, read once and matched against lines. Pure.
+"""CloudWatch Logs' filter patterns: which lines one matches, and the values that it selects.
 
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html. It is separate
-because it is a small language: fields of JSON compared and joined, or terms that a line must hold.
-Everything else (regular expressions, columns, parentheses) is refused when it is planned.
+They are separate and pure because they are a small language of AWS's own, with a table of cases:
+terms for lines of text, and conditions in braces for lines of JSON.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html
 """
 
 from __future__ import annotations
 
+import fnmatch
 import operator
 import re
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
 from evertill.twin.errors import TwinError
 
-PATTERN_LENGTH_MAX: Final = 1_024
-COMPARISON: Final = re.compile(
-    r"\s*\$\.([A-Za-z0-9_.\-]+)\s*(!=|<=|>=|=|<|>)\s*(?:\"([^\"]*)\"|([^\s\"()&|]+))\s*"
+TOKEN: Final = re.compile(
+    r"""\s*(?:
+        (?P<sign>\{|\}|\(|\)|&&|\|\||!=|<=|>=|=|<|>)
+      | (?P<selector>\$(?:\.[\w-]+|\[\d+\])+)
+      | "(?P<quoted>(?:[^"\\]|\\.)*)"
+      | (?P<word>[^\s(){}=<>!&|"]+)
+    )""",
+    re.VERBOSE,
 )
-TERM: Final = re.compile(r"([-?]?)(?:\"([^\"]+)\"|([^\s\"{}\[\]()]+))(?:\s+|$)")
-NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
-ORDERS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+STEP: Final = re.compile(r"\.([\w-]+)|\[(\d+)\]")
+TERM: Final = re.compile(r'\s*([?-]?)(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+PATTERN_LENGTH_MAX: Final = 1_024
+COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "<": operator.lt,
-    ">": operator.gt,
     "<=": operator.le,
+    ">": operator.gt,
     ">=": operator.ge,
-    "=": operator.eq,
-    "!=": operator.ne,
 }
 
 Fields = dict[str, Any]
 Matcher = Callable[[str, Fields | None], bool]
+Test = Callable[[Fields], bool]
+_decoder = msgspec.json.Decoder()
 
 
 class PatternUnknown(TwinError):
@@ -43,13 +49,17 @@ class PatternUnknown(TwinError):
 
 
 def parse(pattern: str) -> Matcher:
-    """Return what tells whether a line matches; raise PatternUnknown."""
+    """Return what tells whether a line, with its fields if it is JSON, matches.
+
+    Raises PatternUnknown.
+    """
     text = pattern.strip()
     if len(text) > PATTERN_LENGTH_MAX:
-        raise PatternUnknown(f"A pattern is longer than {PATTERN_LENGTH_MAX}.")
-    if text.startswith("{") and text.endswith("}"):
-        return _of_fields(text[1:-1], pattern)
-    return _of_terms(text, pattern)
+        raise PatternUnknown(f"A filter pattern has {PATTERN_LENGTH_MAX} characters at most.")
+    if text.startswith("{"):
+        test = _Parser(text).conditions()
+        return lambda _, fields: fields is not None and test(fields)
+    return _terms(text)
 
 
 def fields_of(line: str) -> Fields | None:
@@ -57,75 +67,174 @@ def fields_of(line: str) -> Fields | None:
     if not line.startswith("{"):
         return None
     try:
-        found = msgspec.json.decode(line)
+        found = _decoder.decode(line)
     except msgspec.DecodeError:
         return None
     return found if isinstance(found, dict) else None
 
 
 def field(fields: Fields, path: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the field at `a.b`, None when there is none such."""
-    value: Any = fields
-    for step in path.split("."):
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
+    """Return the field at `a.b[0]`, None when there is none such."""
+    found: Any = fields
+    for name, index in STEP.findall(f".{path}"):
+        if name and isinstance(found, dict):
+            found = found.get(name)
+        elif index and isinstance(found, list) and int(index) < len(found):
+            found = found[int(index)]
+        else:
+            return None
+    return found
 
 
-def _of_fields(text: str, pattern: str) -> Matcher:
-    for word, decide in (("||", any), ("&&", all)):
-        if word in text:
-            parts = [_of_fields(part, pattern) for part in text.split(word)]
-            return lambda line, fields: decide(part(line, fields) for part in parts)
-    found = COMPARISON.fullmatch(text)
-    if found is None:
-        raise PatternUnknown(f"The twin cannot read the pattern {pattern}")
-    path, sign, quoted, plain = found.groups()
-    if quoted is None and NUMBER.fullmatch(plain):
-        compare = _compare_number(sign, float(plain))
-    elif sign in {"=", "!="}:
-        compare = _compare_text(sign, plain if quoted is None else quoted)
-    else:
-        raise PatternUnknown(f"The twin cannot read the pattern {pattern}")
-    return lambda _, fields: fields is not None and compare(field(fields, path))
+class _Parser:
+    """Reads `{ ($.a = "b") && ($.c >= 5) || $.d IS NULL }`; `&&` binds more closely."""
+
+    def __init__(self, text: str) -> None:
+        self._text: Final = text
+        self._tokens: Final = self._cut(text.strip())
+        self._at = 0
+
+    def conditions(self) -> Test:
+        self._take("{")
+        test = self._any()
+        self._take("}")
+        if self._at != len(self._tokens):
+            self._fail()
+        return test
+
+    def _any(self) -> Test:
+        tests = [self._all()]
+        while self._peek() == "||":
+            self._at += 1
+            tests.append(self._all())
+        return tests[0] if len(tests) == 1 else lambda record: any(t(record) for t in tests)
+
+    def _all(self) -> Test:
+        tests = [self._one()]
+        while self._peek() == "&&":
+            self._at += 1
+            tests.append(self._one())
+        return tests[0] if len(tests) == 1 else lambda record: all(t(record) for t in tests)
+
+    def _one(self) -> Test:
+        if self._peek() == "(":
+            self._at += 1
+            test = self._any()
+            self._take(")")
+            return test
+        kind, selector = self._next()
+        if kind != "selector":
+            self._fail()
+        return self._condition(selector.removeprefix("$."))
+
+    def _condition(self, selector: str) -> Test:
+        _, sign = self._next()
+        if sign in {"IS", "NOT"}:
+            state = _state(selector, f"{sign} {self._next()[1]}")
+            return state if state is not None else self._fail()
+        kind, value = self._next()
+        if sign in COMPARED and kind == "word" and _number(value) is not None:
+            return _compared(selector, COMPARED[sign], float(value))
+        if sign not in {"=", "!="} or kind not in {"word", "quoted"} or value.startswith("%"):
+            self._fail()
+        equal = _equal(selector, value, is_quoted=kind == "quoted")
+        # What is not there is not unequal: the condition does not hold.
+        return (
+            equal
+            if sign == "="
+            else lambda record: field(record, selector) is not None and not equal(record)
+        )
+
+    def _cut(self, text: str) -> list[tuple[str, str]]:
+        tokens: list[tuple[str, str]] = []
+        at = 0
+        while at < len(text):
+            found = TOKEN.match(text, at)
+            if found is None or found.lastgroup is None:
+                self._fail()
+            tokens.append((found.lastgroup, found[found.lastgroup]))
+            at = found.end()
+        return tokens
+
+    def _peek(self) -> str:
+        kind, text = self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
+        return text if kind == "sign" else ""
+
+    def _next(self) -> tuple[str, str]:
+        if self._at >= len(self._tokens):
+            self._fail()
+        self._at += 1
+        return self._tokens[self._at - 1]
+
+    def _take(self, sign: str) -> None:
+        if self._next() != ("sign", sign):
+            self._fail()
+
+    def _fail(self) -> NoReturn:
+        message = f"The twin does not understand the filter pattern {self._text}"
+        raise PatternUnknown(message)
 
 
-def _compare_number(sign: str, number: float) -> Callable[[Any], bool]:
-    def compare(value: object) -> bool:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and ORDERS[sign](float(value), number)  # type: ignore[arg-type]  # just told
+def _state(selector: str, words: str) -> Test | None:
+    wanted = {"IS TRUE": True, "IS FALSE": False}
+    if words in wanted:
+        return lambda record: field(record, selector) is wanted[words]
+    if words == "IS NULL":
+        return lambda record: field(record, selector) is None and not _is_absent(selector, record)
+    return (lambda record: _is_absent(selector, record)) if words == "NOT EXISTS" else None
 
-    return compare
+
+def _is_absent(selector: str, record: Fields) -> bool:
+    parent, _, name = selector.rpartition(".")
+    holder = field(record, parent) if parent else record
+    return not isinstance(holder, dict) or name not in holder
 
 
-def _compare_text(sign: str, text: str) -> Callable[[Any], bool]:
-    # `*` stands for any text, and nothing else is special.
-    form = re.sub(r"[\[?]", lambda found: f"[{found[0]}]", text)
-
-    def compare(value: object) -> bool:
-        if value is None:
+def _compared(selector: str, compare: Callable[[float, float], bool], value: float) -> Test:
+    def test(record: Fields) -> bool:
+        found = field(record, selector)
+        if isinstance(found, bool) or not isinstance(found, int | float):
             return False
-        told = str(value).lower() if isinstance(value, bool) else str(value)
-        return fnmatchcase(told, form) is (sign == "=")
+        return compare(found, value)
 
-    return compare
+    return test
 
 
-def _of_terms(text: str, pattern: str) -> Matcher:
-    needed: list[str] = []
-    forbidden: list[str] = []
-    optional: list[str] = []
-    position = 0
-    while position < len(text):
-        found = TERM.match(text, position)
-        if found is None:
-            raise PatternUnknown(f"The twin cannot read the pattern {pattern}")
-        position = found.end()
-        group = {"": needed, "-": forbidden, "?": optional}[found[1]]
-        group.append(found[2] or found[3])
+def _equal(selector: str, value: str, *, is_quoted: bool) -> Test:
+    number = None if is_quoted else _number(value)
+    text = re.compile(fnmatch.translate(value)) if "*" in value else None
 
-    def matches(line: str, _: Fields | None) -> bool:
-        if any(term in line for term in forbidden) or not all(term in line for term in needed):
+    def test(record: Fields) -> bool:
+        found = field(record, selector)
+        if isinstance(found, bool) or found is None:
             return False
-        return not optional or bool(needed) or any(term in line for term in optional)
+        if number is not None and isinstance(found, int | float):
+            return found == number
+        if not isinstance(found, str):
+            return False
+        return bool(text.fullmatch(found)) if text else found == value
 
-    return matches
+    return test
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _terms(text: str) -> Matcher:
+    """Read `ERROR "not found" -ignored ?either ?or`; nothing at all matches every line."""
+    wanted: list[str] = []
+    unwanted: list[str] = []
+    either: list[str] = []
+    if text.startswith("[") or "%" in text:
+        raise PatternUnknown(f"The twin does not understand the filter pattern {text}")
+    for sign, quoted, word in TERM.findall(text):
+        {"-": unwanted, "?": either, "": wanted}[sign].append(quoted or word)
+    return lambda line, _: (
+        all(term in line for term in wanted)
+        and not any(term in line for term in unwanted)
+        and (not either or any(term in line for term in either))
+    )

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +24,8 @@ from evertill.twin.plan.storage import MetricFilterSpec
 INTERVAL_S: Final = 1.0
 # Of one file at one look; the rest is read at the next ones.
 READ_MAX_BYTES: Final = 1024 * 1024
+# A file is put aside at this size, and what was put aside before is lost.
+FILE_MAX_BYTES: Final = 64 * 1024 * 1024
 FILES_MAX: Final = 1_000
 VALUES_MAX: Final = 100
 EMBEDDED: Final = "_aws"
@@ -114,6 +118,11 @@ class LogMetrics:
         except OSError:
             return
         file.position += len(data)
+        if file.position > FILE_MAX_BYTES:
+            # Whoever writes appends, and goes on at the beginning.
+            shutil.copyfile(file.path, file.path.with_suffix(".old"))
+            os.truncate(file.path, 0)
+            file.position = 0
         *lines, file.rest = (file.rest + data).split(b"\n")
         for line in lines:
             self.take(file.group, line.decode(errors="replace"))

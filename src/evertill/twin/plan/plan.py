@@ -7,20 +7,24 @@ cannot do: all complaints are told at once, before anything starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from evertill.assembly import Model, Reference, Resource
 from evertill.twin.errors import TwinError
+from evertill.twin.log_patterns import parse
 from evertill.twin.plan.bindings import Bindings, Unbound
 from evertill.twin.plan.consumers import SERVICE, loose_tasks
 from evertill.twin.plan.identity import physical_name
+from evertill.twin.plan.images import Image
 from evertill.twin.plan.places import Places, places_of
 from evertill.twin.plan.scaling import TARGET, ScalingSpec, scaling_spec
 from evertill.twin.plan.services import LooseTask, ServiceSpec, loose_task, service_spec
+from evertill.twin.plan.storage import MetricFilterSpec, metric_filter_specs
 from evertill.twin.registry import refuse_unsupported, unsupported_lines
 
+FILTER: Final = "AWS::Logs::MetricFilter"
 Spec = TypeVar("Spec")
 
 
@@ -32,7 +36,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[ServiceSpec, ...]
     loose_tasks: tuple[LooseTask, ...]
     scaling: tuple[ScalingSpec, ...]
+    log_filters: tuple[MetricFilterSpec, ...]
     absent: tuple[str, ...]
+
+    def images(self) -> Iterator[Image]:
+        """Give the image of every container, as often as it occurs."""
+        tasks = [service.task for service in self.services]
+        tasks += [loose.task for loose in self.loose_tasks]
+        return (container.image for task in tasks for container in task.containers)
 
 
 class SymbolicBindings(Bindings):
@@ -74,6 +85,9 @@ def plan_of(
         lambda target: scaling_spec(model, target, services, bindings),
         complaints,
     )
+    filters = _planned(
+        model.resources_of(FILTER), lambda item: _filters(item, bindings), complaints
+    )
     if not allows_unsupported:
         refuse_unsupported(model, complaints)
     return Plan(
@@ -82,8 +96,16 @@ def plan_of(
         services=services,
         loose_tasks=tasks,
         scaling=scaling,
+        log_filters=tuple(spec for specs in filters for spec in specs),
         absent=(*unsupported_lines(model), *complaints),
     )
+
+
+def _filters(resource: Resource, bindings: Bindings) -> tuple[MetricFilterSpec, ...]:
+    specs = metric_filter_specs(resource, bindings)
+    for spec in specs:
+        parse(spec.pattern)
+    return specs
 
 
 def _planned(

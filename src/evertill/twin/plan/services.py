@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from evertill.assembly import Model, Resource
+from evertill.assembly import Model, Resource, Value
 from evertill.assembly.model import as_number, as_text, child
 from evertill.assembly.pseudo import partition
 from evertill.twin.plan.bindings import Bindings
@@ -30,6 +30,17 @@ DEFAULT_CLUSTER: Final = "default"
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 MINIMUM_PERCENT_DEFAULT: Final = 100
 MAXIMUM_PERCENT_DEFAULT: Final = 200
+SUPPORTED: Final = {
+    "DeploymentController.Type": "ECS",
+    "DeploymentConfiguration.Strategy": "ROLLING",
+    "SchedulingStrategy": "REPLICA",
+}
+UNSUPPORTED: Final = (
+    "ServiceConnectConfiguration",
+    "ServiceRegistries",
+    "VolumeConfigurations",
+    "VpcLatticeConfigurations",
+)
 INSIGHTS: Final = ("enabled", "enhanced")
 
 
@@ -63,6 +74,7 @@ class ServiceSpec(msgspec.Struct, frozen=True, kw_only=True):
     task: TaskSpec
     zones: tuple[str, ...]
     count: int
+    groups: tuple[Value, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     rollout: Rollout = Rollout()
     grace_period_s: float = 0.0
@@ -106,6 +118,7 @@ def service_spec(
 
     Raises a TwinError for what cannot be run. Whatever the tasks refer to must be bound before.
     """
+    _refuse_unsupported(service)
     task = task_of(model, service)
     if task is None:
         message = f"{service} runs a task definition that is not in these templates."
@@ -120,6 +133,7 @@ def service_spec(
         cluster=_cluster(model, service),
         task=task_spec(task, bindings, name, network.zones),
         zones=network.zones,
+        groups=network.groups,
         # Without a number ECS starts one task, and scaling raises it to its lower bound at once.
         count=1 if count is None else int(count),
         attachments=_attachments(service, bindings),
@@ -129,6 +143,19 @@ def service_spec(
         has_insights=_has_insights(model, service),
         count_max=count_max,
     )
+
+
+def _refuse_unsupported(service: Resource) -> None:
+    """Raise TaskUnsupported for a way of scheduling or releasing that the twin does not have."""
+    for path, known in SUPPORTED.items():
+        found = service.text(path, known)
+        if found != known:
+            message = f"{service} asks for {path} {found}; the twin has {known} only."
+            raise TaskUnsupported(message)
+    for path in UNSUPPORTED:
+        if service.items(path) or isinstance(service.get(path), dict):
+            message = f"{service} uses {path}, which nothing in the twin stands for."
+            raise TaskUnsupported(message)
 
 
 def loose_task(model: Model, task: Resource, places: Places, bindings: Bindings) -> LooseTask:
