@@ -78,10 +78,11 @@ def aws_plan(model: Model, places: Places, bindings: Bindings, assembly: Path) -
         resources(storage.METRIC_FILTER),
         lambda item: storage.metric_filter_specs(item, bindings),
     )
-    metric_alarms = planner.each(
+    watched: list[AlarmSpec | CompositeSpec] = []
+    watched += planner.each(
         resources(alarms.METRIC_ALARM), lambda item: alarms.alarm_spec(item, bindings)
     )
-    composites = planner.each(
+    watched += planner.each(
         resources(alarms.COMPOSITE_ALARM),
         lambda item: alarms.composite_spec(model, item, bindings),
     )
@@ -99,7 +100,7 @@ def aws_plan(model: Model, places: Places, bindings: Bindings, assembly: Path) -
             tables=tuple(s for s in tables if not s.is_strong and region in s.regions),
             log_groups=tuple(spec for spec in groups if spec.region == region),
             filters=tuple(spec for found in filters for spec in found if spec.region == region),
-            alarms=tuple(s for s in (*metric_alarms, *composites) if s.region == region),
+            alarms=tuple(spec for spec in watched if spec.region == region),
             functions=tuple(spec for spec in run if spec.region == region),
             certificates=tuple(
                 str(arn_of(item)) for item in resources(CERTIFICATE) if item.region == region
