@@ -60,7 +60,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AwsGlobal:
-    """The emulator of what no region's loss takes away: strong global tables."""
+    """What no region's loss takes away: strong global tables, and the texts of secrets."""
 
     def __init__(self, plan: AwsPlan, common: Common) -> None:
         """Prepare; nothing is started where the templates have no such table."""
@@ -70,6 +70,7 @@ class AwsGlobal:
         self.emulator: Final = Emulator("global", address, folder, common.processes)
         self.tables: Final = GlobalTables(self.emulator.url, folder / "tables", self.specs)
         self.relay: Final = Relay(self.emulator.url)
+        self.secrets: Final = SecretFile(common.folder / "secrets.json")
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -102,7 +103,7 @@ class AwsRegion:
             region,
             self.emulator.url,
             (*plan.buckets, *plan.topics, *plan.secrets, *plan.tables, *plan.log_groups),
-            SecretFile(common.folder / "secrets.json"),
+            shared.secrets,
         )
         self.topics: Final = Topics(region, self.relay, common.mailbox, plan.topics)
         self.alarms: Final = Alarms(
