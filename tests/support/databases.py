@@ -239,7 +239,9 @@ class Load:
 
     async def missing(self, login: str) -> set[int]:
         """Return which acknowledged rows a database does not have."""
+        # What is acknowledged from here on may come too late for the rows that are read.
+        wanted = set(self.acknowledged)
         connection = await psycopg.AsyncConnection.connect(login)
         async with connection:
             rows = await (await connection.execute("SELECT id FROM taken")).fetchall()
-        return set(self.acknowledged) - {row[0] for row in rows}
+        return wanted - {row[0] for row in rows}

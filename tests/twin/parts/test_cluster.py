@@ -114,8 +114,8 @@ def test_a_commit_that_only_the_third_zone_has_survives_the_loss_of_the_writer()
             scene.world.links.set(old.place, reader.place, Way(is_cut=True))
             await scene.load.until_more(200)
             await old.kill()
-            scene.world.links.set(old.place, reader.place, OPEN)
             await scene.until_moved(old)
+            scene.world.links.set(old.place, reader.place, OPEN)
             assert scene.writer is reader
             assert set() == await scene.missing()
             kinds = [event.kind for event in scene.world.timeline.kept()]

@@ -232,6 +232,11 @@ class Cluster:
         others = [name for name in (*self.instances, *self.receivers) if name != writer.member]
         return f"ANY 1 ({', '.join(map(_quoted, others))})" if others else ""
 
+    def break_replication(self) -> None:
+        """Break what the members receive the log by; they connect again to whoever is right."""
+        for gate in self._gates:
+            gate.break_all()
+
     def set_quorum(self, quorum: str) -> None:
         """Let commits wait for other copies, or for the usual ones when empty."""
         if quorum != self.quorum:

@@ -185,6 +185,24 @@ class Instance:
         draft.rename(self.data)
         self.follow()
 
+    async def back_up(self, target: Path) -> None:
+        """Copy what this server has, while it runs, into the folder `target`; raise PartFailed."""
+        login = make_conninfo(
+            host=str(self._sockets),
+            port=PORT,
+            user=REPLICATOR,
+            password=self._secrets.replicator,
+            application_name=f"{self.member} snapshot",
+        )
+        await self._run(
+            "pg_basebackup",
+            f"--dbname={login}",
+            f"--pgdata={target}",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+        )
+
     async def rewind(self) -> None:
         """Give up what the upstream does not have, so that it can be followed; raise PartFailed."""
         source = self._upstream_login(SUPERUSER, self._secrets.superuser, "postgres")

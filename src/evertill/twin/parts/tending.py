@@ -61,6 +61,7 @@ class Tending:
         self._cluster: Final = cluster
         self._looks: dict[str, Look] = {}
         self._failures = 0
+        self._connected: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._stuck_receivers: dict[str, float] = {}
         # Called after each round, within the cluster's turn: the global cluster's guard.
@@ -81,6 +82,10 @@ class Tending:
     def received(self) -> int:
         """Return the most that any standby has received."""
         return max((look.received for look in self._looks.values()), default=0)
+
+    def connected_locals(self) -> list[str]:
+        """Return which other copies of the region receive the writer's log."""
+        return self._connected
 
     def look_of(self, instance: Instance) -> Look:
         """Return what is known of a standby."""
@@ -220,6 +225,7 @@ class Tending:
             return
         rows = await writer.ask(CONNECTED, timeout_s=self._answer_s())
         connected = {row[0] for row in rows}
+        self._connected = [item.member for item in cluster.members() if item.member in connected]
         now_s = asyncio.get_running_loop().time()
         for receiver in cluster.receivers.values():
             is_away = cluster.is_held(receiver.place) or self._is_cut(receiver.place, writer.place)
