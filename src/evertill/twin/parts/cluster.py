@@ -53,6 +53,7 @@ PASSED_ON: Final = frozenset(
         "work_mem",
     }
 )
+WAITING: Final = "SELECT 1 FROM pg_stat_activity WHERE pid = $1::int AND wait_event = 'SyncRep'"
 STATE_FILE: Final = "cluster.json"
 
 Resolve = Callable[[str], Awaitable[str]]
@@ -231,6 +232,13 @@ class Cluster:
         """Return that any one of the other copies in the region must have a commit."""
         others = [name for name in (*self.instances, *self.receivers) if name != writer.member]
         return f"ANY 1 ({', '.join(map(_quoted, others))})" if others else ""
+
+    async def is_waiting(self, peer: Peer, process: int) -> bool:
+        """Tell whether a session is a commit that waits for the quorum."""
+        for instance in self.instances.values():
+            if instance.socket == peer.socket:
+                return bool(await instance.ask(WAITING, str(process)))
+        return False
 
     def break_replication(self) -> None:
         """Break what the members receive the log by; they connect again to whoever is right."""
