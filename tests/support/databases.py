@@ -19,8 +19,8 @@ from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.links import Links
 from evertill.twin.parts.cluster import Cluster, World
+from evertill.twin.parts.database_programs import Programs
 from evertill.twin.parts.postgres import Instance, Secrets
-from evertill.twin.parts.programs import Programs
 from evertill.twin.plan.database_specs import ClusterSpec, MemberSpec
 from evertill.twin.processes import Processes
 

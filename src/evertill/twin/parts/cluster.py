@@ -27,10 +27,10 @@ from evertill.twin.events import Timeline
 from evertill.twin.links import Links
 from evertill.twin.parts import database_founding as founding
 from evertill.twin.parts import failover
+from evertill.twin.parts.database_programs import Programs
 from evertill.twin.parts.gate import Gate, Listen, Peer
 from evertill.twin.parts.lag import LagMeter
 from evertill.twin.parts.postgres import REPLICATOR, SUPERUSER, Instance, Secrets
-from evertill.twin.parts.programs import Programs
 from evertill.twin.parts.receiver import Receiver
 from evertill.twin.parts.rejoining import Rejoining
 from evertill.twin.parts.tending import Tending

@@ -26,7 +26,7 @@ from psycopg.conninfo import make_conninfo
 from evertill.quickstart import postmaster
 from evertill.quickstart.options import DEFAULTS
 from evertill.twin.errors import PartFailed
-from evertill.twin.parts.programs import Programs
+from evertill.twin.parts.database_programs import Programs
 from evertill.twin.parts.session import Row, Session
 from evertill.twin.processes import Owned, Processes
 

