@@ -94,8 +94,7 @@ def overridden(spec: TaskSpec, overrides: Sequence[Mapping[str, Any]]) -> TaskSp
     return msgspec.structs.replace(
         spec,
         containers=tuple(
-            _overridden(container, by_name.get(container.name, {}))
-            for container in spec.containers
+            _overridden(container, by_name.get(container.name, {})) for container in spec.containers
         ),
     )
 

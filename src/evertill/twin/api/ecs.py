@@ -74,7 +74,9 @@ class Ecs:
         """Name the services of a cluster."""
         cluster = self._cluster(parameters)
         return {
-            "serviceArns": [item.spec.arn for item in self._services if item.spec.cluster == cluster]
+            "serviceArns": [
+                item.spec.arn for item in self._services if item.spec.cluster == cluster
+            ]
         }
 
     async def describe_services(self, **parameters: Any) -> Answer:  # noqa: ANN401 - the same
@@ -239,9 +241,7 @@ class Ecs:
 
     def _words(self, cluster: str, service: Service | None, task: Task) -> Answer:
         group = f"service:{service.spec.name}" if service else f"family:{task.spec.family}"
-        return task_words(
-            task, self._task_arn(cluster, task), self._arn("cluster", cluster), group
-        )
+        return task_words(task, self._task_arn(cluster, task), self._arn("cluster", cluster), group)
 
     def _task_arn(self, cluster: str, task: Task) -> str:
         return self._arn("task", f"{cluster}/{task.id}")
@@ -252,5 +252,3 @@ class Ecs:
 
 def _tail(named: str) -> str:
     return named.rpartition("/")[2]
-
-

@@ -90,9 +90,7 @@ def task_words(task: Task, arn: str, cluster_arn: str, group: str) -> Words:
         "cpu": str(task.spec.cpu_units),
         "memory": str(task.spec.memory_mib),
         "createdAt": _moment(task.created_s),
-        "containers": [
-            _container_words(container, task) for container in task.containers.values()
-        ],
+        "containers": [_container_words(container, task) for container in task.containers.values()],
         "attachments": [
             {
                 "id": task.id,

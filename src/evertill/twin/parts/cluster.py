@@ -229,8 +229,8 @@ class Cluster:
         return {**passed, "synchronous_standby_names": self.quorum or self.usual_quorum(instance)}
 
     def usual_quorum(self, writer: Instance) -> str:
-        """Return that any one of the other copies in the region must have a commit."""
-        others = [name for name in (*self.instances, *self.receivers) if name != writer.member]
+        """Return that a copy in any one of the region's other zones must have a commit."""
+        others = [item.member for item in self.members() if item.place != writer.place]
         return f"ANY 1 ({', '.join(map(_quoted, others))})" if others else ""
 
     async def is_waiting(self, peer: Peer, process: int) -> bool:
