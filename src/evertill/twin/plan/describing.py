@@ -53,9 +53,9 @@ def _listener(listener: ListenerSpec) -> str:
     if listener.refusal is not None:
         return f"{listener.protocol} {listener.port}: nobody may connect, {listener.refusal}"
     sends = sum(isinstance(action, Forward) for action in listener.actions())
-    return (
-        f"{listener.protocol} {listener.port}{here}: {len(listener.rules)} rules, {sends} forward"
-    )
+    count = len(listener.rules)
+    rules = f"{count} {'rule' if count == 1 else 'rules'} and a default, {sends} forward"
+    return f"{listener.protocol} {listener.port}{here}: {rules}"
 
 
 def _function(function: FunctionSpec) -> Lines:
@@ -66,13 +66,7 @@ def _function(function: FunctionSpec) -> Lines:
 def _cluster(cluster: ClusterSpec, gates: list[DatabaseGateSpec]) -> Lines:
     below = [f"{member.identifier} in {member.zone}" for member in cluster.instances]
     below += [f"a copy of the log in {member.zone}" for member in cluster.logs]
-    below += sorted(
-        {
-            f"{gate.consumer.rpartition('/')[2]} may not connect: {gate.refusal}"
-            for gate in gates
-            if gate.refusal
-        }
-    )
+    below += sorted({gate.refusal for gate in gates if gate.refusal})
     allowed = sum(not gate.refusal for gate in gates)
     kind = f"{cluster.engine} {cluster.engine_version}"
     return f"database {cluster.identifier}: {kind}, reached by {allowed} gates", below

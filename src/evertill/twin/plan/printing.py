@@ -222,7 +222,5 @@ def _database_dict(plan: Plan, cluster: ClusterSpec) -> dict[str, Any]:
         "name": cluster.identifier,
         "instances": {member.identifier: member.zone for member in cluster.instances},
         "global": cluster.global_identifier or None,
-        "refused": [
-            {"consumer": gate.consumer, "missing": gate.refusal} for gate in gates if gate.refusal
-        ],
+        "refused": sorted({gate.refusal for gate in gates if gate.refusal}),
     }
