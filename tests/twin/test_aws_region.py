@@ -21,10 +21,8 @@ from evertill.twin.links import Links
 from evertill.twin.metrics import MetricStore
 from evertill.twin.parts.aws_region import AwsGlobal, AwsRegion, Common
 from evertill.twin.parts.mail import Mailbox
-from evertill.twin.plan.bindings import Bindings
-from evertill.twin.plan.places import places_of
-from evertill.twin.plan.reading import read_model
-from evertill.twin.plan.regional import AwsPlan, aws_plan
+from evertill.twin.plan.plan import plan_of
+from evertill.twin.plan.regional import RegionPlan, region_plan, strong_tables
 from evertill.twin.processes import Processes
 
 FOREIGN = Path(__file__).parent / "assemblies" / "foreign"
@@ -32,17 +30,14 @@ EAST, WEST = "us-east-1", "us-west-2"
 UNHEALTHY = "shop-unhealthy-test"
 
 
-def planned() -> AwsPlan:
-    model = read_model(FOREIGN)
-    return aws_plan(model, places_of(model), Bindings(model), FOREIGN)
-
-
 def variables(_: str) -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 @asynccontextmanager
-async def both_regions(folder: Path, plan: AwsPlan) -> AsyncIterator[tuple[Common, dict[str, str]]]:
+async def both_regions(
+    folder: Path, plans: list[RegionPlan]
+) -> AsyncIterator[tuple[Common, dict[str, str]]]:
     """Run everything of the plan, each region with its API; give the addresses of these."""
     clock = Clock(speed=60)
     timeline = Timeline(clock)
@@ -53,14 +48,14 @@ async def both_regions(folder: Path, plan: AwsPlan) -> AsyncIterator[tuple[Commo
             timeline=timeline,
             store=MetricStore(clock),
             processes=Processes(folder / "processes"),
-            addresses=Addresses(site.number, {region.region: () for region in plan.regions}),
+            addresses=Addresses(site.number, {plan.region: () for plan in plans}),
             folder=folder,
             mailbox=Mailbox(folder / "mail", clock, timeline),
         )
-        shared = AwsGlobal(plan, common)
+        shared = AwsGlobal((), common)
         regions = [
-            AwsRegion(region, common, shared=shared, variables=variables, days_left=lambda _: 300.0)
-            for region in plan.regions
+            AwsRegion(plan, common, shared=shared, variables=variables, days_left=lambda _: 300.0)
+            for plan in plans
         ]
         for region in regions:
             region.copy_to(regions)
@@ -84,24 +79,20 @@ async def both_regions(folder: Path, plan: AwsPlan) -> AsyncIterator[tuple[Commo
         await shared.relay.close()
 
 
-def test_a_foreign_assembly_is_planned_without_a_complaint() -> None:
-    plan = planned()
-    assert () == plan.complaints
-    assert (EAST, WEST) == tuple(region.region for region in plan.regions)
-    # Its README says that nothing of it is replicated.
-    assert all(not bucket.rules for region in plan.regions for bucket in region.buckets)
-
-
 def test_an_alarm_ends_as_mail_and_a_function_answers_in_both_regions(tmp_path: Path) -> None:
-    plan = planned()
-    alarm = next(spec for spec in plan.regions[0].alarms if spec.name == UNHEALTHY)
-    tasks = next(spec for spec in plan.regions[0].alarms if spec.name == "shop-tasks-test")
+    whole = plan_of(FOREIGN)
+    plans = [region_plan(whole, region) for region in (EAST, WEST)]
+    alarm = next(spec for spec in plans[0].alarms if spec.name == UNHEALTHY)
+    tasks = next(spec for spec in plans[0].alarms if spec.name == "shop-tasks-test")
+    # Its README says that nothing of it is replicated.
+    assert [] == [bucket for plan in plans for bucket in plan.buckets if bucket.rules]
+    assert () == strong_tables(whole)
     watched, counted = alarm.queries[0].metric, tasks.queries[0].metric  # type: ignore[union-attr]  # both are metric alarms
     assert watched is not None
     assert counted is not None
 
     async def story() -> dict[str, Any]:
-        async with both_regions(tmp_path, plan) as (common, urls):
+        async with both_regions(tmp_path, plans) as (common, urls):
 
             def publish_until_mail() -> bool:
                 now_s = common.clock.epoch_s()
@@ -138,7 +129,7 @@ def test_an_alarm_ends_as_mail_and_a_function_answers_in_both_regions(tmp_path: 
     assert ("ops@shop.example", f'ALARM: "{UNHEALTHY}" in {EAST}') == (first.to, first.subject)
     assert "ALARM" == json.loads(first.text)["NewStateValue"]
     assert [True, True] == found["answers"]
-    assert [secret.name for secret in plan.regions[1].secrets] == found["secrets"]
+    assert [secret.name for secret in plans[1].secrets] == found["secrets"]
     assert {"alarm.changed", "mail.delivered"} <= found["kinds"]
     # No cluster of its is in a global database, so the lag has no figures, as on AWS.
     assert ("ALARM", "INSUFFICIENT_DATA") == (

@@ -11,10 +11,8 @@ from tests.support.templates import StackFile, resource, write_assembly
 from evertill.twin.alarming import Missing
 from evertill.twin.metrics import MetricId
 from evertill.twin.plan.alarms import AlarmSpec, CompositeSpec
-from evertill.twin.plan.bindings import Bindings
-from evertill.twin.plan.places import places_of
-from evertill.twin.plan.reading import read_model
-from evertill.twin.plan.regional import AwsPlan, aws_plan
+from evertill.twin.plan.plan import Plan, plan_of
+from evertill.twin.plan.regional import region_plan, strong_tables
 from evertill.twin.plan.storage import ReplicationRule
 
 EAST, OHIO = "us-east-1", "us-east-2"
@@ -31,13 +29,11 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def plan_of(folder: Path, east: dict[str, Any], ohio: dict[str, Any] | None = None) -> AwsPlan:
+def planned(folder: Path, east: dict[str, Any], ohio: dict[str, Any] | None = None) -> Plan:
     stacks = [StackFile(east, account="123456789012", region=EAST)]
     if ohio:
         stacks.append(StackFile(ohio, id="Other", account="123456789012", region=OHIO))
-    path = write_assembly(folder, *stacks)
-    model = read_model(path)
-    return aws_plan(model, places_of(model), Bindings(model), path)
+    return plan_of(write_assembly(folder, *stacks), allows_unsupported=True)
 
 
 def test_an_alarm_is_planned_with_its_metric_and_its_topic(tmp_path: Path) -> None:
@@ -62,11 +58,11 @@ def test_an_alarm_is_planned_with_its_metric_and_its_topic(tmp_path: Path) -> No
             ActionsSuppressorExtensionPeriod=20,
         ),
     }
-    plan = plan_of(tmp_path, resources)
-    alarm, both = plan.regions[0].alarms
+    plan = planned(tmp_path, resources)
+    alarm, both = region_plan(plan, EAST).alarms
     assert isinstance(alarm, AlarmSpec)
     assert isinstance(both, CompositeSpec)
-    assert () == plan.complaints
+    assert () == plan.absent
     assert MetricId(EAST, "App", "Errors", (("Table", "t1"),)) == alarm.queries[0].metric
     assert (2, 3, Missing.BREACHING) == (
         alarm.rule.datapoints_to_alarm,
@@ -81,7 +77,7 @@ def test_an_alarm_on_dynamodb_ignores_missing_data_unless_it_says_otherwise(
     tmp_path: Path,
 ) -> None:
     alarm = resource(ALARM, **{**PLAIN, "Namespace": "AWS/DynamoDB"})
-    (spec,) = plan_of(tmp_path, {"Alarm": alarm}).regions[0].alarms
+    (spec,) = planned(tmp_path, {"Alarm": alarm}).alarms
     assert isinstance(spec, AlarmSpec)
     assert Missing.IGNORE is spec.rule.missing
 
@@ -103,15 +99,15 @@ def test_an_alarm_that_cannot_be_evaluated_is_complained_of_by_its_name(
 ) -> None:
     properties = {**PLAIN, "AlarmName": "odd", **changed}
     alarm = resource(ALARM, **{key: value for key, value in properties.items() if value})
-    plan = plan_of(tmp_path, {"Alarm": alarm})
-    assert () == plan.regions[0].alarms
-    assert "The twin cannot evaluate the alarm odd" in plan.complaints[0]
-    assert why in plan.complaints[0]
+    plan = planned(tmp_path, {"Alarm": alarm})
+    assert () == plan.alarms
+    assert "The twin cannot evaluate the alarm odd" in plan.absent[0]
+    assert why in plan.absent[0]
 
 
 def test_a_composite_that_watches_nobody_is_complained_of(tmp_path: Path) -> None:
     composite = resource(COMPOSITE, AlarmName="lonely", AlarmRule='ALARM("gone")')
-    (complaint,) = plan_of(tmp_path, {"Composite": composite}).complaints
+    (complaint,) = planned(tmp_path, {"Composite": composite}).absent
     assert "lonely" in complaint
     assert "gone" in complaint
 
@@ -144,14 +140,14 @@ def test_copies_are_planned_by_rule_and_strong_tables_belong_to_no_region(tmp_pa
         "Copy": resource("AWS::S3::Bucket", BucketName={"Fn::Sub": "copy-${AWS::AccountId}"}),
         "Lease": lease,
     }
-    plan = plan_of(tmp_path, east, ohio)
+    plan = planned(tmp_path, east, ohio)
     expected = ReplicationRule(
         id="copy", prefix="log/", destination="copy-123456789012", publishes_metrics=True
     )
-    assert (expected,) == plan.regions[0].buckets[0].rules
-    (table,) = plan.global_tables
+    assert (expected,) == region_plan(plan, EAST).buckets[0].rules
+    (table,) = strong_tables(plan)
     assert ((EAST, OHIO), ("us-west-2",)) == (table.regions, table.witnesses)
-    assert all(() == region.tables for region in plan.regions)
+    assert all(() == region_plan(plan, region).tables for region in (EAST, OHIO))
 
 
 @pytest.mark.parametrize(
@@ -182,5 +178,5 @@ def test_copies_are_planned_by_rule_and_strong_tables_belong_to_no_region(tmp_pa
 def test_what_cannot_be_made_or_run_is_complained_of(
     tmp_path: Path, made: dict[str, Any], why: str
 ) -> None:
-    (complaint,) = plan_of(tmp_path, {"Made": made}).complaints
+    (complaint,) = planned(tmp_path, {"Made": made}).absent
     assert why in complaint

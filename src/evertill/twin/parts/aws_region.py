@@ -37,7 +37,8 @@ from evertill.twin.parts.log_metrics import LogMetrics
 from evertill.twin.parts.mail import Mailbox
 from evertill.twin.parts.replication import Replication, replications_of
 from evertill.twin.parts.storage import SecretFile, Storage
-from evertill.twin.plan.regional import AwsPlan, RegionPlan
+from evertill.twin.plan.regional import RegionPlan
+from evertill.twin.plan.storage import TableSpec
 from evertill.twin.processes import Processes
 
 PORT: Final = 4566
@@ -62,11 +63,11 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
 class AwsGlobal:
     """What no region's loss takes away: strong global tables, and the texts of secrets."""
 
-    def __init__(self, plan: AwsPlan, common: Common) -> None:
+    def __init__(self, specs: Sequence[TableSpec], common: Common) -> None:
         """Prepare; nothing is started where the templates have no such table."""
         folder = common.folder / "global"
         address = (common.addresses.shared(), PORT)
-        self.specs: Final = plan.global_tables
+        self.specs: Final = tuple(specs)
         self.emulator: Final = Emulator("global", address, folder, common.processes)
         self.tables: Final = GlobalTables(self.emulator.url, folder / "tables", self.specs)
         self.relay: Final = Relay(self.emulator.url)
