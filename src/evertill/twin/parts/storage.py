@@ -42,6 +42,8 @@ EXISTS: Final = {
     "BucketAlreadyOwnedByYou", "ResourceInUseException", "ResourceAlreadyExistsException",
     "ResourceExistsException",
 }  # fmt: skip
+SESSION: Final = boto3.Session()
+MAKING: Final = threading.Lock()
 LETTERS: Final = string.ascii_letters + string.digits + string.punctuation
 
 
@@ -154,18 +156,22 @@ class _Clients(dict[str, Any]):
 
 def client_of(service: str, region: str, url: str) -> Any:  # noqa: ANN401 - boto3 has no types
     """Return boto3's client for one service of an emulator."""
-    return boto3.client(
-        service,
-        endpoint_url=url,
-        region_name=region,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=KEY,
-        config=Config(
-            connect_timeout=TIMEOUT_S,
-            read_timeout=TIMEOUT_S,
-            retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},
-        ),
+    config = Config(
+        connect_timeout=TIMEOUT_S,
+        read_timeout=TIMEOUT_S,
+        retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},
     )
+    # Clients may be shared by threads, but not be made by two at a time:
+    # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+    with MAKING:
+        return SESSION.client(
+            service,
+            endpoint_url=url,
+            region_name=region,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=KEY,
+            config=config,
+        )
 
 
 def generated(spec: SecretSpec) -> str:
