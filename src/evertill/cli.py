@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "check": ("evertill.commands.check", "Find in templates what AWS would break."),
     "keys": (_MERCHANTS, "Create and revoke API keys."),
     "journal": ("evertill.commands.journal", "Verify or export the transaction log."),
+    "twin": ("evertill.commands.twin", "Run templates here, with real parts."),
     "openapi": ("evertill.commands.papers", "Print the OpenAPI document."),
     "cost": ("evertill.commands.cost", "Estimate what a deployment costs a month."),
 }

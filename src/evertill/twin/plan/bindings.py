@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from evertill.assembly import Model, Reference, Text, Unknown, Value
+from evertill.assembly import Model, Reference, Resource, Text, Unknown, Value
+from evertill.assembly.pseudo import partition
 from evertill.twin.errors import TwinError
+from evertill.twin.plan.identity import physical_name, value_of
 
 # No account is meant; AWS's documentation uses this one.
 ACCOUNT: Final = "123456789012"
@@ -59,8 +61,21 @@ class Bindings:
         if resource is None:
             message = f"{reference} names a resource that the templates do not have."
             raise Unbound(message)
-        if reference.attribute == "Ref":
-            name = resource.name
-            return self.text(name, consumer) if name is not None else str(resource)
+        made = value_of(resource, reference.attribute)
+        if made is not None:
+            return made
+        if resource.type == "AWS::ECS::Service" and reference.attribute in {"Ref", "Arn"}:
+            return self._service_arn(resource)
+        template = resource.get(reference.attribute)
+        if template is not None and not isinstance(template, list | dict):
+            return self.text(template, consumer)
         message = f"The twin does not know {reference.attribute} of {resource} ({resource.type})."
         raise Unbound(message)
+
+    def _service_arn(self, service: Resource) -> str:
+        cluster = self._model.find(
+            service.get("Cluster"), "AWS::ECS::Cluster", region=service.region
+        )
+        name = physical_name(cluster) if cluster is not None else "default"
+        place = f"{partition(service.region)}:ecs:{service.region}:{service.account}"
+        return f"arn:{place}:service/{name}/{physical_name(service)}"

@@ -1,0 +1,60 @@
+"""`twin`: a cloud assembly's templates, run on this machine.
+
+It is separate from `running` because it works on templates, of any app.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from evertill.twin.plan.plan import plan_of
+from evertill.twin.plan.printing import as_dict, tree
+
+# A tree that goes into a file or a pipe is not cut at the width of a terminal that is not there.
+PIPE_WIDTH: Final = 200
+
+
+@click.group("twin")
+def twin_command() -> None:
+    """Run a cloud assembly's templates on this machine, with real parts."""
+
+
+@twin_command.command("plan")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--json", "is_json", is_flag=True, help="Print the plan as JSON.")
+@click.option(
+    "--tasks",
+    "count_max",
+    type=click.IntRange(min=1),
+    help="Really start so many tasks of each service at most.",
+)
+@click.option(
+    "--allow-unsupported",
+    "allows_unsupported",
+    is_flag=True,
+    help="List what nothing here stands for, instead of refusing it.",
+)
+def plan_command(
+    path: Path, *, is_json: bool, count_max: int | None, allows_unsupported: bool
+) -> None:
+    """Print what would run of the cloud assembly (cdk.out) or template folder at PATH.
+
+    Nothing is started. Exits with 1 and names each resource that nothing here stands for, unless
+    that is allowed; with 2 when PATH cannot be used.
+    """
+    plan = plan_of(path, count_max=count_max, allows_unsupported=allows_unsupported)
+    if is_json:
+        click.echo(json.dumps(as_dict(plan), indent=2))
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PIPE_WIDTH)
+    console.print(tree(plan))
+
+
+commands: list[click.Command] = [twin_command]

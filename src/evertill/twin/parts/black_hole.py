@@ -1,0 +1,39 @@
+"""An address that takes no connection: whoever tries waits for its own time-out.
+
+It is separate because refusing would be another thing. A connection that a security group does not
+allow, or that a partition swallows, is neither accepted nor refused, and clients tell the two apart
+(a load balancer answers 504 to the one and 502 to the other).
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Final
+
+
+class BlackHole(AbstractContextManager["BlackHole"]):
+    """A listening socket whose queue is full, so that the kernel drops every further SYN."""
+
+    def __init__(self, host: str) -> None:
+        """Open one on `host`."""
+        self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.bind((host, 0))
+        self._listener.listen(0)
+        # A backlog of zero still holds one connection; this is it, and nobody ever accepts it.
+        self._filler = socket.create_connection(self._listener.getsockname())
+        self.address: Final[tuple[str, int]] = self._listener.getsockname()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the address back; whoever waits there is refused."""
+        self._filler.close()
+        self._listener.close()

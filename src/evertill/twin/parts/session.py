@@ -1,0 +1,87 @@
+"""A connection for the twin's own questions to a server that may be frozen.
+
+It is separate because of one property: a question that is given up leaves nothing to wait for. A
+driver's connection asks the server to cancel and waits for it to say that it did, which a stopped
+server never does; here the socket is closed and that is all. It speaks through psycopg's wrapper
+of libpq.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import psycopg
+from psycopg import generators, pq
+from psycopg.pq import abc
+from psycopg.waiting import wait_async, wait_conn_async
+
+_GOOD: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+# How often the driver looks whether it was told to stop; we cancel its task instead.
+_INTERVAL_S: Final = 60.0
+
+Row = tuple[str | None, ...]
+
+
+class Unanswered(psycopg.OperationalError):
+    """The database server did not answer in time, or not at all."""
+
+
+class Session:
+    """One connection to one server, made when it is first needed and again after a failure."""
+
+    def __init__(self, conninfo: str) -> None:
+        """Connect as `conninfo` says, later."""
+        self._conninfo: Final = conninfo
+        self._connection: abc.PGconn | None = None
+        self._turn = asyncio.Lock()
+
+    async def ask(self, statement: str, *parameters: str, timeout_s: float) -> list[Row]:
+        """Run one statement and return its rows as text; raise Unanswered or psycopg.Error."""
+        try:
+            async with asyncio.timeout(timeout_s), self._turn:
+                return await self._ask(statement, parameters)
+        except TimeoutError as late:
+            self.close()
+            message = f"The server did not answer within {timeout_s:g} s."
+            raise Unanswered(message) from late
+
+    def close(self) -> None:
+        """Close the socket, whatever the server does."""
+        if self._connection is not None:
+            self._connection.finish()
+            self._connection = None
+
+    async def _ask(self, statement: str, parameters: tuple[str, ...]) -> list[Row]:
+        try:
+            connection = await self._connected()
+            connection.send_query_params(
+                statement.encode(), [parameter.encode() for parameter in parameters]
+            )
+            results = await wait_async(
+                generators.execute(connection), connection.socket, _INTERVAL_S
+            )
+        except BaseException:
+            self.close()
+            raise
+        return _rows(results[-1])
+
+    async def _connected(self) -> abc.PGconn:
+        if self._connection is not None:
+            return self._connection
+        made: abc.PGconn = await wait_conn_async(generators.connect(self._conninfo), _INTERVAL_S)
+        self._connection = made
+        return made
+
+
+def _rows(result: abc.PGresult) -> list[Row]:
+    if result.status not in _GOOD:
+        raise psycopg.errors.error_from_result(result)
+    return [
+        tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
+        for row in range(result.ntuples)
+    ]
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else bytes(value).decode()
