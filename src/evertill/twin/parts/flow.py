@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from evertill.twin.clock import Clock
 from evertill.twin.links import OPEN, Way
@@ -201,8 +201,8 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell the owner."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio types it too wide
-        self.transport = transport
+        # asyncio types it too wide, and uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
         if self._made is not None:
             self._made(self)
 

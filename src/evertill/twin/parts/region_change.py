@@ -154,6 +154,9 @@ async def _until_near(group: GlobalCluster, target: Cluster) -> None:
 async def _until_complete(old: Instance, target: Cluster) -> None:
     """Wait until a standby has the stopped writer's last record."""
     control = await old.control()
+    if not control["Database cluster state"].startswith("shut down"):
+        message = "The old writer did not stop in good order, so its log may not be complete."
+        raise NotCaughtUp(message)
     wanted = wal.position(control["Latest checkpoint location"])
     async with asyncio.timeout(LAST_BYTES_TIMEOUT_S):
         while not await _has(target, wanted):  # noqa: ASYNC110 - the server tells nobody

@@ -34,20 +34,36 @@ class Session:
         """Connect as `conninfo` says, later."""
         self._conninfo: Final = conninfo
         self._connection: abc.PGconn | None = None
+        self._asking: asyncio.Task[list[Row]] | None = None
         self._turn = asyncio.Lock()
 
     async def ask(self, statement: str, *parameters: str, timeout_s: float) -> list[Row]:
         """Run one statement and return its rows as text; raise Unanswered or psycopg.Error."""
-        try:
-            async with asyncio.timeout(timeout_s), self._turn:
-                return await self._ask(statement, parameters)
-        except TimeoutError as late:
-            self.close()
-            message = f"The server did not answer within {timeout_s:g} s."
-            raise Unanswered(message) from late
+        async with self._turn:
+            task = asyncio.create_task(self._ask(statement, parameters))
+            self._asking = task
+            try:
+                await asyncio.wait({task}, timeout=timeout_s)
+            finally:
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task})
+                self._asking = None
+        if task.cancelled():
+            message = f"The server did not answer within {timeout_s:g} s, or was given up."
+            raise Unanswered(message)
+        return task.result()
 
     def close(self) -> None:
-        """Close the socket, whatever the server does."""
+        """Give up what is being asked and close the socket, whatever the server does."""
+        if self._asking is not None and not self._asking.done():
+            # It closes the socket itself, after the loop has stopped to watch it: the loop would
+            # take the next socket of the same number for this one and never look at it.
+            self._asking.cancel()
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.finish()
             self._connection = None
@@ -62,7 +78,7 @@ class Session:
                 generators.execute(connection), connection.socket, _INTERVAL_S
             )
         except BaseException:
-            self.close()
+            self._drop()
             raise
         return _rows(results[-1])
 
