@@ -83,6 +83,7 @@ class Databases:
             database="shop" if master else "",
             master=master,
             password=PASSWORD,
+            owner=MASTER,
             iam=True,
             parameter_group=f"group-{region}",
         )

@@ -120,6 +120,19 @@ def test_a_primary_that_cannot_be_reached_writes_on_until_it_can() -> None:
     asyncio.run(story())
 
 
+def test_a_primary_that_was_given_up_and_cannot_be_reached_is_held_by_its_guard() -> None:
+    async def story() -> None:
+        async with two_regions() as scene:
+            scene.east.set_parameters({PARAMETER: "5"})
+            scene.cut(Way(is_cut=True))
+            scene.group.fail_over(scene.west)
+            await scene.until_done()
+            await until(lambda: "nobody" in scene.east.quorum, "the guard to be set")
+            assert "" == scene.west.quorum
+
+    asyncio.run(story())
+
+
 def test_the_guard_makes_commits_wait_and_never_fail_until_the_standby_has_caught_up() -> None:
     async def story() -> None:
         async with two_regions() as scene:

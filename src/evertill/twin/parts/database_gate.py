@@ -55,7 +55,7 @@ class Rules(NamedTuple):
     """How an endpoint lets in: its certificate, its names for tokens, whether TLS is a must."""
 
     tls: ssl.SSLContext
-    door: Door
+    find_door: Callable[[], Door]
     force_ssl: bool
     identities: Identities
     is_waiting: IsWaiting
@@ -164,12 +164,12 @@ class DatabaseGate(Gate):
         client.transport.write(CLEARTEXT)
         kind, payload = await _message(client, PASSWORD_MAX_BYTES)
         token = payload.rstrip(b"\0").decode(errors="replace") if kind == b"p" else ""
+        door = self._rules.find_door()
         try:
-            rules = self._rules
-            database_tokens.check(token, user, rules.door, rules.identities, rules.now())
+            database_tokens.check(token, user, door, self._rules.identities, self._rules.now())
         except Wrong as wrong:
             self.timeline.tell(
-                self._rules.door.region, self.name, "database.login_refused", str(wrong), user=user
+                door.region, self.name, "database.login_refused", str(wrong), user=user
             )
             raise Refused(f'PAM authentication failed for user "{user}"') from wrong
 
