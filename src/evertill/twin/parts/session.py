@@ -13,8 +13,9 @@ from typing import Final
 
 import psycopg
 from psycopg import generators, pq
+from psycopg.abc import PQGenConn
 from psycopg.pq import abc
-from psycopg.waiting import wait_async, wait_conn_async
+from psycopg.waiting import Wait, wait_async, wait_conn_async
 
 _GOOD: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 # How often the driver looks whether it was told to stop; we cancel its task instead.
@@ -83,11 +84,28 @@ class Session:
         return _rows(results[-1])
 
     async def _connected(self) -> abc.PGconn:
-        if self._connection is not None:
-            return self._connection
-        made: abc.PGconn = await wait_conn_async(generators.connect(self._conninfo), _INTERVAL_S)
-        self._connection = made
-        return made
+        if self._connection is None:
+            # It is ours from the first byte on: the driver's own way keeps one that it gave up
+            # until it is collected as garbage.
+            self._connection = pq.PGconn.connect_start(self._conninfo.encode())
+            await wait_conn_async(_connect(self._connection), _INTERVAL_S)
+        return self._connection
+
+
+def _connect(connection: abc.PGconn) -> PQGenConn[None]:
+    """Go through the steps of connecting, giving what to wait for before each."""
+    while connection.status != pq.ConnStatus.BAD:
+        match connection.connect_poll():
+            case pq.PollingStatus.OK:
+                connection.nonblocking = 1
+                return
+            case pq.PollingStatus.READING:
+                yield connection.socket, Wait.R
+            case pq.PollingStatus.WRITING:
+                yield connection.socket, Wait.W
+            case _:
+                break
+    raise psycopg.OperationalError(connection.error_message.decode(errors="replace").strip())
 
 
 def _rows(result: abc.PGresult) -> list[Row]:
