@@ -96,6 +96,11 @@ async def parameters(scene: Scene, rds: Any) -> None:
 
     await ask(rds.modify_db_cluster_parameter_group, **name, Parameters=given("20"))
     assert {RPO_PARAMETER: "20"} == scene.east.parameters
+    copied = {
+        "SourceDBClusterSnapshotIdentifier": made["DBClusterSnapshotArn"],
+        "TargetDBClusterSnapshotIdentifier": "kept too",
+    }
+    await ask(rds.copy_db_cluster_snapshot, **copied)
     listed = (await ask(rds.describe_db_cluster_parameters, **name, Source="user"))["Parameters"]
     assert [(RPO_PARAMETER, "20")] == [(p["ParameterName"], p["ParameterValue"]) for p in listed]
     with pytest.raises(ClientError) as caught:
@@ -113,7 +118,9 @@ async def snapshots(rds: Any) -> None:
         await ask(rds.create_db_cluster_snapshot, **words)
     assert "DBClusterSnapshotAlreadyExistsFault" == code_of(caught)
     listed = await ask(rds.describe_db_cluster_snapshots, SnapshotType="manual")
-    assert ["kept"] == [s["DBClusterSnapshotIdentifier"] for s in listed["DBClusterSnapshots"]]
+    assert ["kept", "kept too"] == [
+        s["DBClusterSnapshotIdentifier"] for s in listed["DBClusterSnapshots"]
+    ]
 
 
 async def moves_the_writer(scene: Scene, rds: Any) -> None:
