@@ -28,7 +28,7 @@ class Name:
         self.ttl_s = ttl_s
         self.asked = 0
 
-    def __call__(self, name: str) -> tuple[list[tuple[str, str]], int]:
+    async def __call__(self, name: str) -> tuple[list[tuple[str, str]], int]:
         assert NAME == name
         self.asked += 1
         return self.addresses, self.ttl_s

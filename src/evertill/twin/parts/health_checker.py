@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -45,8 +45,9 @@ HEALTHY_STATUS: Final = range(200, 400)
 METRIC_INTERVAL_S: Final = 60.0
 USER_AGENT: Final = "Amazon-Route53-Health-Check-Service"
 
-# The addresses of a name and where each is, a zone or a region; none when it does not resolve.
-Resolve = Callable[[str], Sequence[tuple[str, str]]]
+# The addresses of a name, each with its place, a zone or a region, and their time to live, which
+# checkers do not heed: they ask each time. There are none for a name that does not resolve.
+Resolve = Callable[[str], Awaitable[tuple[Sequence[tuple[str, str]], int]]]
 # Whether an alarm is in OK, ALARM or INSUFFICIENT_DATA, by region and name.
 AlarmState = Callable[[str, str], str]
 
@@ -202,7 +203,7 @@ class HealthChecker:
         """Return whether the endpoint is well, and AWS's sentence about it."""
         host, place = spec.address, ""
         if not host:
-            found = self._resolve(spec.domain_name)
+            found, _ = await self._resolve(spec.domain_name)
             if not found:
                 return False, f"Failure: DNS resolution failed: {spec.domain_name}"
             host, place = found[0]
