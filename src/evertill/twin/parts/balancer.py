@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from evertill.assembly import Value
+from evertill.twin.addresses import local_port
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.links import OPEN, Links
@@ -66,6 +67,7 @@ class Balancer:
         self._timeline = timeline
         self._refusals: set[str] = set()
         self._hole: BlackHole | None = None
+        self._closed: list[BlackHole] = []
         self._publishing: asyncio.Task[None] | None = None
         self._metrics = BalancerMetrics(spec, self._groups, metrics)
         certificates = {
@@ -112,11 +114,7 @@ class Balancer:
         if failures:
             await self.stop()
             raise failures[0]
-        for listener in self.spec.listeners:
-            if listener.refusal is not None:
-                self._say(
-                    "connection.refused", f"Nobody reaches port {listener.port}: {listener.refusal}"
-                )
+        self._close_what_nobody_may_reach()
         self._publishing = asyncio.create_task(self._publish())
         self._say("load_balancer.started", f"{self.spec.name} listens in {len(self._nodes)} zones")
 
@@ -130,6 +128,9 @@ class Balancer:
         if self._hole is not None:
             self._hole.close()
             self._hole = None
+        for hole in self._closed:
+            hole.close()
+        self._closed.clear()
 
     def status(self) -> dict[str, Any]:
         """Return how the nodes and the groups are."""
@@ -164,6 +165,17 @@ class Balancer:
         https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-failover-alias.html
         """
         return any(self._is_healthy(node) for node in self._nodes.values())
+
+    def _close_what_nobody_may_reach(self) -> None:
+        """Swallow connections to listeners that the security groups let nobody in to."""
+        for listener in self.spec.listeners:
+            if listener.refusal is not None:
+                text = f"Nobody reaches port {listener.port}: {listener.refusal}"
+                self._say("connection.refused", text)
+                self._closed += [
+                    BlackHole(node.address, local_port(listener.port))
+                    for node in self._nodes.values()
+                ]
 
     def _is_healthy(self, node: Node) -> bool:
         """Tell whether every group has enough healthy targets; an empty one never has."""
