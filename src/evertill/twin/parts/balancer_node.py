@@ -234,6 +234,7 @@ class Node:
         except NodeSilent:
             self._forget()
         except CommandRefused as refused:
+            # It is asked again with the next look.
             if str(refused) != self._refused:
                 self._refused = str(refused)
                 self._tell("load_balancer.command_refused", self._refused)

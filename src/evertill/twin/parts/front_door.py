@@ -91,19 +91,11 @@ class FrontDoor:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._hole = BlackHole(HOST)
         (self._folder / "haproxy.cfg").write_text(self._configuration())
-        self._owned = await self._processes.start(
-            self.name,
-            [program(), "-db", "-f", "haproxy.cfg"],
-            environment=inherited(),
-            log=self._folder / "log",
-            directory=self._folder,
-        )
         try:
-            await self._until_it_answers(self._owned)
+            await self._launch()
         except PartFailed:
             await self.stop()
             raise
-        await self._follow()
         self._following = asyncio.create_task(self._keep_following())
 
     async def stop(self) -> None:
@@ -127,6 +119,18 @@ class FrontDoor:
             "places": [place for _, place in self._found],
             "expires_in_s": max(0.0, self._expires_s - self._clock.now_s()),
         }
+
+    async def _launch(self) -> None:
+        self._placed = []
+        self._owned = await self._processes.start(
+            self.name,
+            [program(), "-db", "-f", "haproxy.cfg"],
+            environment=inherited(),
+            log=self._folder / "log",
+            directory=self._folder,
+        )
+        await self._until_it_answers(self._owned)
+        await self._follow()
 
     def _configuration(self) -> str:
         lines = [
@@ -170,7 +174,9 @@ class FrontDoor:
     async def _keep_following(self) -> None:
         while True:
             await self._clock.sleep(POLL_S)
-            with contextlib.suppress(NodeSilent, CommandRefused):
+            with contextlib.suppress(NodeSilent, CommandRefused, PartFailed):
+                if self._owned is None or not self._owned.is_running:
+                    await self._launch()
                 await self._follow()
 
     async def _follow(self) -> None:

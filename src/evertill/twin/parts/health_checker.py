@@ -217,25 +217,22 @@ class HealthChecker:
     async def _probe_http(self, spec: CheckSpec, host: str) -> tuple[bool, str]:
         scheme = "https" if spec.kind.startswith("HTTPS") else "http"
         name = spec.domain_name or host
-        request = httpx.Request(
-            "GET",
-            f"{scheme}://{host}:{local_port(spec.port)}{spec.path}",
-            headers={"Host": name, "Connection": "close", "User-Agent": USER_AGENT},
-            extensions={
-                "timeout": httpx.Timeout(RESPONSE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S).as_dict(),
-                **({"sni_hostname": name} if spec.sends_server_name else {}),
-            },
-        )
         if self._client is None:
             return False, "Failure: stopped"
         try:
+            request = self._client.build_request(
+                "GET",
+                f"{scheme}://{host}:{local_port(spec.port)}{spec.path}",
+                headers={"Host": name, "Connection": "close"},
+                extensions={"sni_hostname": name} if spec.sends_server_name else {},
+            )
             async with asyncio.timeout(CONNECT_TIMEOUT_S + RESPONSE_TIMEOUT_S):
                 response = await self._client.send(request, stream=True)
                 try:
                     body = await _first(response) if spec.search else b""
                 finally:
                     await response.aclose()
-        except (httpx.HTTPError, OSError, TimeoutError, ssl.SSLError) as failure:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as failure:
             return False, f"Failure: {type(failure).__name__}"
         is_passed = response.status_code in HEALTHY_STATUS and spec.search.encode() in body
         verdict = "Success" if is_passed else "Failure"
