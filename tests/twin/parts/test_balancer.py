@@ -284,6 +284,30 @@ def test_a_zone_that_is_cut_off_is_left_out_and_comes_back() -> None:
     asyncio.run(story())
 
 
+def test_a_slow_link_slows_what_crosses_it_and_nothing_else() -> None:
+    async def story() -> None:
+        async with network(speed=10) as net:
+            group = net.group()
+            async with (
+                net.balancer() as balancer,
+                net.target(ZONES[0]) as near,
+                net.target(ZONES[1]) as far,
+            ):
+                await until(lambda: serving(balancer, 2))
+                net.links.set(*ZONES, Way(delay_ms=1_000))
+                took_s: dict[str, list[float]] = {near.host: [], far.host: []}
+                async with httpx.AsyncClient() as client:
+                    while not took_s[far.host] or took_s[far.host][-1] < 1:
+                        begun_s = net.clock.now_s()
+                        host = (await client.get(url(balancer))).text
+                        took_s[host].append(net.clock.now_s() - begun_s)
+                assert took_s[far.host][-1] < 5
+                assert min(took_s[near.host]) < 1
+                assert 2 == group.count("healthy")
+
+    asyncio.run(story())
+
+
 def test_a_missing_security_group_rule_keeps_requests_away_and_is_named() -> None:
     async def story() -> None:
         async with network() as net:

@@ -27,8 +27,9 @@ from evertill.twin.processes import Processes
 
 # Whether members of the one groups may connect to the others' port: None, or the missing rule.
 MayConnect = Callable[[Sequence[Value], Sequence[Value], int], str | None]
-# The gate between a zone and an address of another, for links that are slow or narrow.
-Detour = Callable[[str, Target, int], Address]
+# The gate between a zone and a target's port, for links that are slow or narrow; None where there
+# is none yet.
+Detour = Callable[[str, Target, int], Address | None]
 # The certificate, with its chain and key, for names of which the first is the subject.
 Certify = Callable[[Sequence[str]], bytes]
 
@@ -199,9 +200,10 @@ class Balancer:
         ways = self._links.way(zone, target.zone), self._links.way(target.zone, zone)
         if any(way.is_cut for way in ways):
             return hole
+        detour = None
         if self._detour is not None and ways != (OPEN, OPEN):
-            return self._detour(zone, target, port)
-        return target.host, port
+            detour = self._detour(zone, target, port)
+        return detour or (target.host, port)
 
     async def _publish(self) -> None:
         while True:
