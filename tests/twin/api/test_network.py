@@ -85,7 +85,7 @@ def test_load_balancers_are_described() -> None:
 
 class NoBalancers:
     def addresses(self, dns_name: str) -> Sequence[str] | None:
-        assert dns_name
+        return None if dns_name else ()
 
     def is_healthy(self, dns_name: str) -> bool:
         raise NotImplementedError
