@@ -96,11 +96,6 @@ async def parameters(scene: Scene, rds: Any) -> None:
 
     await ask(rds.modify_db_cluster_parameter_group, **name, Parameters=given("20"))
     assert {RPO_PARAMETER: "20"} == scene.east.parameters
-    copied = {
-        "SourceDBClusterSnapshotIdentifier": made["DBClusterSnapshotArn"],
-        "TargetDBClusterSnapshotIdentifier": "kept too",
-    }
-    await ask(rds.copy_db_cluster_snapshot, **copied)
     listed = (await ask(rds.describe_db_cluster_parameters, **name, Source="user"))["Parameters"]
     assert [(RPO_PARAMETER, "20")] == [(p["ParameterName"], p["ParameterValue"]) for p in listed]
     with pytest.raises(ClientError) as caught:
@@ -117,8 +112,13 @@ async def snapshots(rds: Any) -> None:
     with pytest.raises(ClientError) as caught:
         await ask(rds.create_db_cluster_snapshot, **words)
     assert "DBClusterSnapshotAlreadyExistsFault" == code_of(caught)
+    copied = {
+        "SourceDBClusterSnapshotIdentifier": made["DBClusterSnapshotArn"],
+        "TargetDBClusterSnapshotIdentifier": "kept-too",
+    }
+    await ask(rds.copy_db_cluster_snapshot, **copied)
     listed = await ask(rds.describe_db_cluster_snapshots, SnapshotType="manual")
-    assert ["kept", "kept too"] == [
+    assert ["kept", "kept-too"] == [
         s["DBClusterSnapshotIdentifier"] for s in listed["DBClusterSnapshots"]
     ]
 
