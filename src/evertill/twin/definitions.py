@@ -146,6 +146,7 @@ def _container(item: Mapping[str, Any], before: ContainerSpec | None) -> Contain
             other["containerName"]: other["condition"] for other in item.get("dependsOn", ())
         },
         directory=item.get("workingDirectory"),
+        log_group=item.get("logConfiguration", {}).get("options", {}).get("awslogs-group", ""),
     )
 
 

@@ -96,6 +96,7 @@ def test_a_service_is_described_with_its_counts_and_its_deployment(tmp_path: Pat
         assert (2, 2, 0) == (told["desiredCount"], told["runningCount"], told["pendingCount"])
         (deployment,) = told["deployments"]
         assert ("PRIMARY", "COMPLETED") == (deployment["status"], deployment["rolloutState"])
+        assert "(service.steady) web has reached a steady state" == told["events"][0]["message"]
         answer = await ecs("DescribeServices", cluster="main", services=["other"])
         assert ["MISSING"] == [failure["reason"] for failure in answer["failures"]]
         clusters = await ecs("DescribeClusters", clusters=["main", "none"])

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 from tests.support.templates import StackFile, resource, write_assembly
-from tests.support.twin import REGION, api, ask, client, site_of_the_test
+from tests.support.twin import REGION, api, ask, client, site_of_the_test, until
 
 from evertill.twin.api.errors import ApiError
 from evertill.twin.api.handled import Handled
@@ -26,7 +26,8 @@ from evertill.twin.metrics import MetricId, MetricStore
 from evertill.twin.parts.function import Function
 from evertill.twin.parts.overlay import lay_over
 from evertill.twin.plan.bindings import Bindings
-from evertill.twin.plan.functions import FUNCTION, FunctionSpec, function_spec
+from evertill.twin.plan.consumers import FUNCTION
+from evertill.twin.plan.functions import FunctionSpec, function_spec
 from evertill.twin.plan.places import places_of
 from evertill.twin.plan.reading import read_model
 from evertill.twin.processes import Processes
@@ -77,11 +78,10 @@ def spec_of(folder: Path, code: str = CODE, **properties: Any) -> FunctionSpec:
             Runtime="python3.13",
             Handler="index.handle",
             Role="arn:aws:iam::123456789012:role/validate",
-            Code={"S3Bucket": "assets", "S3Key": f"{HASH}.zip"},
             MemorySize=256,
             Timeout=20,
             Environment={"Variables": {"TABLE": {"Ref": "Table"}}},
-            **properties,
+            **{"Code": {"S3Bucket": "assets", "S3Key": f"{HASH}.zip"}, **properties},
         ),
         "Table": resource("AWS::DynamoDB::Table", TableName="lease"),
         "Allow": resource(
@@ -205,9 +205,7 @@ def test_no_more_than_the_reserved_concurrency_run_at_a_time(tmp_path: Path) -> 
         spec = spec_of(tmp_path, ReservedConcurrentExecutions=1)
         async with running(tmp_path, _with(spec, timeout_s=2.0)) as lambda_:
             slow = asyncio.create_task(lambda_.ask(do="sleep"))
-            async with asyncio.timeout(10):
-                while not lambda_.function.status()["busy"]:
-                    await asyncio.sleep(0.01)
+            await until(lambda: lambda_.function.status()["busy"] == 1)
             with pytest.raises(ClientError) as refused:
                 await lambda_.ask()
             await slow
@@ -244,6 +242,17 @@ def test_a_function_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     failed = asyncio.run(story())
     assert "Unhandled" == failed["FunctionError"]
     assert "what_is_not_there" in failed["read"]["errorMessage"]
+
+
+def test_a_function_that_stands_in_its_template_runs_too(tmp_path: Path) -> None:
+    async def story() -> dict[str, Any]:
+        code = "def handle(event, context):\n    return {'valid': event['amount'] > 0}"
+        spec = spec_of(tmp_path, Code={"ZipFile": code})
+        assert spec.asset is None
+        async with running(tmp_path, spec) as lambda_:
+            return await lambda_.ask(amount=1)
+
+    assert {"valid": True} == asyncio.run(story())["read"]
 
 
 def test_what_is_compiled_for_another_machine_is_left_out_of_the_asset(tmp_path: Path) -> None:

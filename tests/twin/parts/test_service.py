@@ -91,7 +91,7 @@ def test_a_release_replaces_all_tasks_and_never_leaves_too_few_healthy(tmp_path:
             await asyncio.sleep(0.02)
         assert fewest >= 3
         assert COMPLETED == found.service.primary.state
-        assert 3 == len(found.group.gone), "every old target has drained"
+        await until(lambda: len(found.group.gone) == 3, "the end of every old target's draining")
 
     told(tmp_path, service_spec(), story)
 

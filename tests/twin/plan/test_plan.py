@@ -10,11 +10,8 @@ import pytest
 from tests.support.assembly import shared_assembly
 from tests.support.templates import StackFile, resource, write_assembly
 
-from evertill.assembly import Reference
 from evertill.cli import main
 from evertill.twin.errors import TwinError
-from evertill.twin.plan.bindings import Bindings
-from evertill.twin.plan.consumers import consumers_of
 from evertill.twin.plan.images import (
     OUR_COMMAND,
     OUR_ENTRY_POINT,
@@ -24,9 +21,7 @@ from evertill.twin.plan.images import (
     arguments,
     image_of,
 )
-from evertill.twin.plan.places import places_of
-from evertill.twin.plan.plan import Plan, SymbolicBindings, plan_of
-from evertill.twin.plan.reading import read_model
+from evertill.twin.plan.plan import Plan, plan_of
 from evertill.twin.plan.services import Rollout
 
 FOREIGN = Path(__file__).parents[1] / "assemblies" / "foreign"
@@ -34,31 +29,25 @@ DOCKERFILE = (Path(__file__).parents[3] / "deploy" / "Dockerfile").read_text()
 
 
 def foreign() -> Plan:
-    """Return the plan of the foreign assembly, its databases bound for each consumer."""
-    model = read_model(FOREIGN)
-    bindings = Bindings(model)
-    for consumer in consumers_of(model, places_of(model)):
-        stack = "AppPrimary" if consumer.region == "us-east-1" else "AppSecondary"
-        for attribute in ("Endpoint.Address", "ReadEndpoint.Address"):
-            bindings.bind(Reference(stack, "Db", attribute), f"db.{consumer.zone}", consumer.name)
-        bindings.bind(Reference(stack, "Db", "Endpoint.Port"), "5432")
-    return plan_of(model, bindings)
+    return plan_of(FOREIGN)
 
 
 @pytest.fixture
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    model = read_model(shared_assembly(tmp_path_factory, "dev").folder)
-    return plan_of(model, SymbolicBindings(model))
+    return plan_of(shared_assembly(tmp_path_factory, "dev").folder)
 
 
 def test_a_foreign_container_has_its_command_and_reads_its_variables_by_zone() -> None:
-    first, second = foreign().services
+    plan = foreign()
+    first, second = plan.services
     (web,) = first.task.containers
     assert ("sh", "-c") == web.arguments[:2]
     assert web.arguments[2].startswith('node -e "')
-    assert {"us-east-1a": "db.us-east-1a", "us-east-1b": "db.us-east-1b"} == {
-        zone: variables["DB_HOST"] for zone, variables in web.environment.items()
-    }
+    hosts = {zone: variables["DB_HOST"] for zone, variables in web.environment.items()}
+    gates = {gate.host: gate for gate in plan.database_gates}
+    assert hosts.keys() == {"us-east-1a", "us-east-1b"}
+    for zone, host in hosts.items():
+        assert (zone, "writer", "") == (gates[host].zone, gates[host].role, gates[host].refusal)
     assert "test" == web.environment["us-east-1a"]["STAGE"]
     assert web.secrets["DB_PASSWORD"].endswith(":password::")
     assert ("us-west-2a", "us-west-2b") == second.zones
@@ -88,6 +77,12 @@ def test_our_own_service_runs_the_image_of_the_dockerfile(ours: Plan) -> None:
     requests = ours.scaling[0].policies[1]
     assert "RequestCountPerTarget" == requests.metric
     assert requests.dimensions["TargetGroup"].startswith("targetgroup/")
+
+
+def test_the_filters_of_our_logs_look_at_what_our_containers_write(ours: Plan) -> None:
+    groups = {service.task.containers[0].log_group for service in ours.services}
+    assert ours.log_filters
+    assert {spec.log_group for spec in ours.log_filters} <= groups
 
 
 def test_a_migration_is_a_task_of_its_own(ours: Plan) -> None:
@@ -145,6 +140,10 @@ def test_the_printed_plan_names_services_counts_and_the_cap(
         "service shop-web-test in shop-cluster-test",
         "2 tasks over 2 zones, 2 to 10 by load; 1 of them started here",
         "container web: node:20-alpine",
+        "load balancer shop-alb-test: a front in us-east-1a, us-east-1b",
+        "HTTP 80 (here 8080): 0 rules and a default, 1 forward",
+        "database appprimary-db-c6e63509: aurora-postgresql 16.8",
+        "zone shop-platform.dev.",
         "AWS::RDS::DBCluster: Real PostgreSQL instances",
         "6 AWS::EC2::Subnet: Places what is in it into a zone.",
     ):
@@ -156,6 +155,13 @@ def test_the_plan_is_json_for_programs(capsys: pytest.CaptureFixture[str]) -> No
     told = json.loads(capsys.readouterr().out)
     (service,) = told["regions"]["us-west-2"]["services"]
     assert (2, 2, 10) == (service["count"], service["count_min"], service["count_max"])
+    assert ["shop-alb-test"] == [
+        balancer["name"] for balancer in told["regions"]["us-west-2"]["load_balancers"]
+    ]
+    (database,) = told["regions"]["us-west-2"]["databases"]
+    assert 2 == len(database["instances"])
+    (refused,) = database["refused"]
+    assert "shop-validate-test may not reach" in refused, "it is outside of the network"
     assert [] == told["not_represented"]
 
 
@@ -181,8 +187,7 @@ def scaled_by(folder: Path, **policy: Any) -> Plan:
             ),
         }
     )
-    model = read_model(write_assembly(folder, stack))
-    return plan_of(model, Bindings(model))
+    return plan_of(write_assembly(folder, stack))
 
 
 def test_a_policy_that_cannot_be_followed_is_refused_by_name(tmp_path: Path) -> None:
@@ -241,6 +246,5 @@ def test_what_the_twin_cannot_give_a_service_is_refused_by_name(
             ),
         }
     )
-    model = read_model(write_assembly(tmp_path, stack))
     with pytest.raises(TwinError, match=named):
-        plan_of(model, Bindings(model))
+        plan_of(write_assembly(tmp_path, stack))

@@ -10,7 +10,7 @@ from tests.support.templates import StackFile, resource, write_assembly
 
 from evertill.assembly import AssemblyUnreadable
 from evertill.cli import main
-from evertill.twin.plan.plan import SymbolicBindings, plan_of
+from evertill.twin.plan.plan import plan_of
 from evertill.twin.plan.reading import read_model
 from evertill.twin.registry import (
     TABLE,
@@ -36,8 +36,9 @@ def test_every_entry_is_a_sentence_and_stands_in_one_group_only() -> None:
 def test_our_own_templates_hold_nothing_that_is_refused(
     tmp_path_factory: pytest.TempPathFactory, environment: str
 ) -> None:
-    model = read_model(shared_assembly(tmp_path_factory, environment).folder)
-    assert () == resources_by_fate(model, Fate.UNSUPPORTED)
+    plan = plan_of(shared_assembly(tmp_path_factory, environment).folder)
+    assert () == resources_by_fate(plan.model, Fate.UNSUPPORTED)
+    assert () == plan.absent
 
 
 def test_a_type_that_nothing_stands_for_is_refused_by_name(tmp_path: Path) -> None:
@@ -79,10 +80,10 @@ def test_an_image_that_nothing_stands_for_is_refused_like_an_unknown_type(
     )
     service = resource("AWS::ECS::Service", ServiceName="web", TaskDefinition={"Ref": "Task"})
     stack = StackFile({"Task": task, "Service": service})
-    model = read_model(write_assembly(tmp_path, stack))
+    folder = write_assembly(tmp_path, stack)
     with pytest.raises(Unsupported, match=r"App\.Service .*nginx:1\.27"):
-        plan_of(model, SymbolicBindings(model))
-    plan = plan_of(model, SymbolicBindings(model), allows_unsupported=True)
+        plan_of(folder)
+    plan = plan_of(folder, allows_unsupported=True)
     assert () == plan.services
     assert 1 == len(plan.absent)
 

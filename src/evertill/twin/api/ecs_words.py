@@ -71,6 +71,14 @@ def service_words(service: Service) -> Words:
                 "rollback": rollout.alarms_roll_back,
             },
         },
+        "events": [
+            {
+                "id": str(event.number),
+                "createdAt": _moment(event.epoch_s),
+                "message": f"({event.kind}) {event.text}",
+            }
+            for event in reversed(service.events)
+        ],
         "deployments": [_deployment_words(service, item) for item in deployments],
     }
 
@@ -188,6 +196,11 @@ def _definition_words(container: ContainerSpec) -> Words:
         words["command"] = list(container.arguments[len(image.entry_point) :])
     else:
         words |= {"entryPoint": [entry_point], "command": command}
+    if container.directory is not None:
+        words["workingDirectory"] = container.directory
+    if container.log_group:
+        options = {"awslogs-group": container.log_group}
+        words["logConfiguration"] = {"logDriver": "awslogs", "options": options}
     probe = container.probe
     if probe is not None:
         words["healthCheck"] = {

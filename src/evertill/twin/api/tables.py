@@ -72,7 +72,8 @@ class Tables:
         spec = self._tables.get(_table_of(document))
         operation = request.operation()
         if spec is None:
-            return await self._relay(request)
+            answer = await self._relay(request)
+            return _listed(answer, self._tables) if operation == "ListTables" else answer
         if operation in REFUSED:
             message = f"{operation} is not supported for a table with strong consistency."
             raise ApiError("ValidationException", message)
@@ -149,7 +150,7 @@ def _table_of(document: dict[str, Any]) -> str:
         if isinstance(batch, dict) and batch:
             named = next(iter(batch))
         elif isinstance(items, list) and items and isinstance(items[0], dict):
-            action = next(iter(items[0].values()), {})
+            action: object = next(iter(items[0].values()), None)
             named = action.get("TableName") if isinstance(action, dict) else None
     return str(named).rpartition("/")[2]
 
@@ -178,5 +179,19 @@ def _described(answer: Answer, spec: TableSpec, region: str) -> Answer:
     table["GlobalTableWitnesses"] = [
         {"RegionName": name, "WitnessStatus": "ACTIVE"} for name in spec.witnesses
     ]
+    return _rewritten(answer, document)
+
+
+def _listed(answer: Answer, more: Iterable[str]) -> Answer:
+    """Add the global tables to those that the region has by itself."""
+    if not answer.is_success:
+        return answer
+    document = msgspec.json.decode(answer.body)
+    document["TableNames"] = sorted({*document.get("TableNames", []), *more})
+    return _rewritten(answer, document)
+
+
+def _rewritten(answer: Answer, document: object) -> Answer:
+    """Return the answer with another body, which its checksum is not of."""
     headers = tuple(h for h in answer.headers if h[0] not in {"x-amz-crc32", "content-length"})
     return msgspec.structs.replace(answer, headers=headers, body=msgspec.json.encode(document))

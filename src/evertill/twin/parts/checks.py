@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,8 @@ ZYGOTE: Final = Path(__file__).with_name("zygote.py")
 ANSWER_MARGIN_S: Final = 2.0
 START_TIMEOUT_S: Final = 20.0
 START_PAUSE_S: Final = 0.02
+# The kernels' limits are 104 and 108 bytes.
+SOCKET_LENGTH_MAX: Final = 100
 LOG: Final = "checks.log"
 
 
@@ -62,7 +63,9 @@ class Checks:
         if self._zygote is not None and self._zygote.is_running:
             await self._zygote.kill()
         if self._socket is not None:
-            shutil.rmtree(self._socket.parent, ignore_errors=True)
+            self._socket.unlink(missing_ok=True)
+            if self._socket.parent != self._folder:
+                self._socket.parent.rmdir()
 
     async def _run(
         self,
@@ -76,7 +79,8 @@ class Checks:
             name, command, environment=environment, log=folder / LOG, directory=folder
         )
         try:
-            return await asyncio.wait_for(process.wait(), timeout_s) == 0
+            async with asyncio.timeout(timeout_s):
+                return await process.wait() == 0
         finally:
             if process.is_running:
                 await process.kill()
@@ -105,9 +109,7 @@ class Checks:
         """Return where the warm Python listens, starting it when it does not run."""
         async with self._starting:
             if self._zygote is None or self._socket is None or not self._zygote.is_running:
-                # A folder of our own below the system's: the path of a socket must be short, and
-                # nobody else may hand code to it.
-                self._socket = Path(tempfile.mkdtemp(prefix="evertill-")) / "checks"
+                self._socket = self._place()
                 self._zygote = await self._processes.start(
                     "health checks",
                     [sys.executable, str(ZYGOTE), str(self._socket)],
@@ -118,3 +120,11 @@ class Checks:
                     while not self._socket.exists():  # noqa: ASYNC110 - a file tells nobody
                         await asyncio.sleep(START_PAUSE_S)
             return self._socket
+
+    def _place(self) -> Path:
+        """Return where to listen: in our folder, unless the path of a socket must be shorter."""
+        place = self._folder / "checks.sock"
+        if len(str(place)) > SOCKET_LENGTH_MAX:
+            return Path(tempfile.mkdtemp(prefix="evertill-")) / "checks.sock"
+        place.unlink(missing_ok=True)
+        return place

@@ -20,7 +20,7 @@ from evertill.twin.clock import Clock
 from evertill.twin.errors import PartFailed
 from evertill.twin.events import Timeline
 from evertill.twin.part import Metrics
-from evertill.twin.parts.overlay import lay_over
+from evertill.twin.parts.overlay import lay_over, write_inline
 from evertill.twin.parts.runtime import Environment, Result
 from evertill.twin.plan.functions import FunctionSpec
 from evertill.twin.processes import Processes, inherited
@@ -84,7 +84,7 @@ class Function:
     async def start(self) -> None:
         """Lay out the code; processes start with the first event."""
         try:
-            self._left_out = await asyncio.to_thread(lay_over, self._spec.asset, self._code)
+            self._left_out = await asyncio.to_thread(self._lay_out)
         except OSError as error:
             raise PartFailed(f"{self.name} did not start: {error}") from error
         if self._left_out:
@@ -153,6 +153,12 @@ class Function:
         self._count(result)
         return result
 
+    def _lay_out(self) -> tuple[str, ...]:
+        if self._spec.asset is not None:
+            return lay_over(self._spec.asset, self._code)
+        write_inline(self._spec.inline, self._code)
+        return ()
+
     @property
     def _code(self) -> Path:
         return self._folder / "code"
@@ -166,7 +172,7 @@ class Function:
         """Return an environment that is busy from now on."""
         while self._idle:
             environment = self._idle.pop()
-            if environment.is_usable:
+            if environment.is_usable and environment.zone not in self._zones_lost:
                 self._busy.append(environment)
                 return environment
             await environment.stop()

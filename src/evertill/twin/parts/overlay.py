@@ -37,6 +37,13 @@ def lay_over(asset: Path, folder: Path) -> tuple[str, ...]:
     return tuple(left_out)
 
 
+def write_inline(text: str, folder: Path) -> None:
+    """Fill `folder` with the one file of a function that stands in its template."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "index.py").write_text(text)
+
+
 def _libraries(entry: Path) -> list[Path]:
     paths = [entry] if entry.is_file() else sorted(entry.rglob("*"))[:FILES_MAX]
     return [path for path in paths if LIBRARY.search(path.name) and path.is_file()]

@@ -7,6 +7,7 @@ exit code.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import deque
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +63,8 @@ class Runner:
         return [*self._running.values(), *self._stopped]
 
     async def start(self) -> None:
-        """Do nothing yet: tasks are run by `run`."""
+        """Delete what an earlier twin left behind; tasks are run by `run`."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def stop(self) -> None:
         """End what still runs."""

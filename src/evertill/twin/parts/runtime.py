@@ -28,9 +28,12 @@ from evertill.twin.processes import Owned, Processes
 INIT_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 2.0
 MEMORY_INTERVAL_S: Final = 0.1
+# An environment has its role's keys from its start, and these expire after hours.
+AGE_MAX_S: Final = 3_600.0
 LOG_TAIL_BYTES: Final = 4_096
 PREFIX: Final = "/2018-06-01/runtime"
 JSON: Final = ("content-type", "application/json")
+GONE: Final = Answer(status=410)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,18 +63,21 @@ class Environment:
         self._code: Final = code
         self._processes: Final = processes
         self._http: Final = HttpServer(("127.0.0.1", 0), self._answer)
-        self._events: Final[asyncio.Queue[tuple[str, bytes, float]]] = asyncio.Queue(1)
+        self._events: Final[asyncio.Queue[tuple[str, bytes, float] | None]] = asyncio.Queue(2)
         self._answers: dict[str, asyncio.Future[tuple[bytes, str]]] = {}
         self._ready: Final = asyncio.Event()
         self._broken: tuple[bytes, str] | None = None
         self._owned: Owned | None = None
         self._log: Final = folder / "log"
-        self.used_s = time.monotonic()
+        self._made_s: Final = time.monotonic()
+        self.used_s = self._made_s
 
     @property
     def is_usable(self) -> bool:
         """Tell whether another event may be given to it."""
-        return self._owned is not None and self._owned.is_running and self._broken is None
+        is_young = time.monotonic() - self._made_s < AGE_MAX_S
+        is_running = self._owned is not None and self._owned.is_running
+        return is_running and is_young and self._broken is None
 
     @property
     def process(self) -> Owned | None:
@@ -103,6 +109,9 @@ class Environment:
         if self._owned is not None:
             self._owned.thaw()
             await self._owned.stop(STOP_TIMEOUT_S)
+        if not self._events.full():
+            # Who waited for an event is gone, and its request ends with it.
+            self._events.put_nowait(None)
         await self._http.stop()
 
     async def invoke(self, payload: bytes) -> Result:
@@ -160,20 +169,20 @@ class Environment:
     async def _watch(self, future: asyncio.Future[tuple[bytes, str]]) -> None:
         """End an invocation whose process died or takes more memory than it has."""
         while self._owned is not None and self._owned.is_running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._owned.wait(), MEMORY_INTERVAL_S)
             if self._memory_mb() > self._spec.memory_mb:
                 await self._kill()
-                break
-            await asyncio.sleep(MEMORY_INTERVAL_S)
         if not future.done():
             future.set_exception(Gone())
 
     def _memory_mb(self) -> float:
-        tree = self._owned.tree() if self._owned is not None else []
-        used = 0
-        for process in tree:
+        """Return what the process has; what it starts is not looked for, as that takes long."""
+        if self._owned is not None and self._owned.is_running:
             with contextlib.suppress(psutil.Error):
-                used += process.memory_info().rss
-        return used / (1024 * 1024)
+                used: int = psutil.Process(self._owned.pid).memory_info().rss
+                return used / (1024 * 1024)
+        return 0.0
 
     async def _ended(self, request_id: str) -> tuple[bytes, str]:
         """Return what is told of an environment that is no more."""
@@ -214,7 +223,10 @@ class Environment:
 
     async def _next(self) -> Answer:
         self._ready.set()
-        request_id, payload, deadline_s = await self._events.get()
+        event = await self._events.get()
+        if event is None:
+            return GONE
+        request_id, payload, deadline_s = event
         headers = {
             "lambda-runtime-aws-request-id": request_id,
             "lambda-runtime-deadline-ms": str(int(deadline_s * 1000)),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from evertill.twin.addresses import Addresses
-from evertill.twin.events import Timeline
+from evertill.twin.events import Event, Timeline
 from evertill.twin.parts.crew import STOPPED_BY_SERVICE, Crew, Hand, TargetGroup
 from evertill.twin.parts.deployment import COMPLETED, FAILED, IN_PROGRESS, Deployment
 from evertill.twin.parts.task import RUNNING, Task, TaskTools
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # Target health changes without telling anybody, so it is looked at this often.
 LOOK_INTERVAL_S: Final = 0.5
 DEPLOYMENTS_MAX: Final = 20
+# As many as DescribeServices tells.
+EVENTS_MAX: Final = 100
 BREAKER_REASON: Final = "ECS deployment circuit breaker: tasks failed to start."
 ALARM_REASON: Final = "ECS deployment failed: an alarm was in ALARM."
 
@@ -51,6 +53,7 @@ class Service:
         self.spec: Final = spec
         self.count = spec.count
         self.deployments: list[Deployment] = []
+        self.events: Final[deque[Event]] = deque(maxlen=EVENTS_MAX)
         self._rings: Final = rings
         self._tools: Final = tools
         self._timeline: Final = timeline
@@ -65,7 +68,7 @@ class Service:
             folder,
             addresses=addresses,
             target_groups=target_groups,
-            timeline=timeline,
+            say=self._say,
             on_change=self._wake.set,
         )
 
@@ -91,6 +94,7 @@ class Service:
 
     async def start(self) -> None:
         """Begin to start tasks, without waiting for them."""
+        self.crew.sweep()
         self._begin(self.spec.task, "ECS deployment in progress.")
         self._loop = asyncio.create_task(self._keep())
         self._loop.add_done_callback(self._tell_broken)
@@ -153,8 +157,10 @@ class Service:
     async def _keep(self) -> None:
         while True:
             self._look()
+            # `wait_for` would swallow a cancellation that meets a wake-up (python/cpython#86296).
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_INTERVAL_S)
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
             self._wake.clear()
 
     def _look(self) -> None:
@@ -204,7 +210,8 @@ class Service:
 
     def _count_failure(self, hand: Hand) -> None:
         if hand.deployment == self.primary.id:
-            self.primary.failed_task(self._tools.clock.epoch_s())
+            has_run = hand.task.running_since_s is not None
+            self.primary.failed_task(self._tools.clock.epoch_s(), has_run=has_run)
 
     def _judge_tasks(self) -> None:
         for hand in self.crew:
@@ -283,7 +290,9 @@ class Service:
                 self._say("service.steady", "has reached a steady state")
 
     def _say(self, kind: str, text: str, **fields: str | int) -> None:
-        self._timeline.tell(self.spec.region, self.name, kind, f"{self.spec.name} {text}", **fields)
+        text = f"{self.spec.name} {text}"
+        event = self._timeline.tell(self.spec.region, self.name, kind, text, **fields)
+        self.events.append(event)
 
 
 def _named(spec: TaskSpec) -> str:

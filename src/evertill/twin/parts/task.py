@@ -52,14 +52,25 @@ class Surroundings(Protocol):
         """Return the file that stands for one of an image's, None when there is none."""
 
 
+class LogReader(Protocol):
+    """Follows what containers write, for metric filters."""
+
+    def follow(self, group: str, path: Path) -> None:
+        """Read a file from now on, as a stream of a log group."""
+
+    def forget(self, path: Path) -> None:
+        """Read a file to its end and no further."""
+
+
 class TaskTools(msgspec.Struct, frozen=True):
-    """What every task works with."""
+    """What every task works with; `logs` is by region."""
 
     clock: Clock
     processes: Processes
     checks: Checks
     programs: Programs
     surroundings: Surroundings
+    logs: Mapping[str, LogReader] = {}
 
 
 class Task:
@@ -175,6 +186,7 @@ class Task:
             "stop_code": self.stop_code,
             "reason": self.stop_reason,
             "exit_codes": self.exit_codes,
+            "logs": str(self._folder),
         }
 
     def forget(self) -> None:
@@ -193,6 +205,7 @@ class Task:
         finally:
             self.mark(STOPPING)
             await asyncio.gather(*(container.stop() for container in self.containers.values()))
+            self._leave_logs()
             self.stopped_s = self._tools.clock.epoch_s()
             self.mark(STOPPED)
 
@@ -267,14 +280,24 @@ class Task:
             **self._tools.programs.environment(image, self.address),
             "PATH": str(self._tools.programs.folder(image)),
         }
+        log = self._folder / f"{spec.name}.log"
+        reader = self._tools.logs.get(self.spec.region)
+        if reader is not None and spec.log_group:
+            reader.follow(spec.log_group, log)
         probe = spec.probe.command if spec.probe else ()
         await container.start(
             [room.text(word) for word in spec.arguments],
             [room.check(word) for word in probe],
             environment,
             folder,
-            self._folder / f"{spec.name}.log",
+            log,
         )
+
+    def _leave_logs(self) -> None:
+        reader = self._tools.logs.get(self.spec.region)
+        if reader is not None:
+            for container in self.spec.containers:
+                reader.forget(self._folder / f"{container.name}.log")
 
     async def _resolved(self, text: str) -> str:
         """Return a variable with the secrets in it that CloudFormation would have put there."""

@@ -49,7 +49,7 @@ class FunctionSpec(msgspec.Struct, frozen=True, kw_only=True):
     arn: str
     handler: str
     runtime: str
-    asset: Path
+    asset: Path | None
     timeout_s: float
     memory_mb: int
     role: str
@@ -57,6 +57,8 @@ class FunctionSpec(msgspec.Struct, frozen=True, kw_only=True):
     environments: dict[str, dict[str, str]]
     permissions: tuple[Permission, ...] = ()
     concurrency_max: int | None = None
+    # The text of a function that is written in its template, which AWS puts into index.py.
+    inline: str = ""
 
 
 def function_spec(
@@ -68,6 +70,7 @@ def function_spec(
     if not runtime.startswith("python"):
         raise FunctionUnsupported(f"The twin runs functions in Python; {name} is {runtime}.")
     zones = places.zones(resource.items("VpcConfig.SubnetIds")) or (str(resource.region),)
+    inline = resource.text("Code.ZipFile") or ""
     reserved = resource.number("ReservedConcurrentExecutions")
     return FunctionSpec(
         region=str(resource.region),
@@ -75,7 +78,8 @@ def function_spec(
         arn=str(arn_of(resource)),
         handler=resource.text("Handler") or "",
         runtime=runtime,
-        asset=_asset(resource, name, assembly),
+        asset=None if inline else _asset(resource, name, assembly),
+        inline=inline,
         timeout_s=resource.number("Timeout", TIMEOUT_S) or TIMEOUT_S,
         memory_mb=int(resource.number("MemorySize", MEMORY_MB) or MEMORY_MB),
         role=bindings.text(resource.get("Role")),

@@ -65,6 +65,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     mounts: Mapping[str, str] = {}
     depends_on: Mapping[str, str] = {}
     directory: str | None = None
+    log_group: str = ""
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +168,12 @@ def _container(
         },
         depends_on=dict(_dependencies(task, item)),
         directory=as_text(child(item, "WorkingDirectory")),
+        log_group=bindings.text(_log_option(item, "awslogs-group") or ""),
     )
+
+
+def _log_option(item: Value, name: str) -> Value:
+    return child(child(child(item, "LogConfiguration"), "Options"), name)
 
 
 def _probe(check: Value, bindings: Bindings) -> Probe | None:
