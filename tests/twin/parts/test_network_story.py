@@ -12,11 +12,11 @@ from tests.twin.parts.test_front_door import free_port
 from evertill.twin.parts.balancer_names import BalancerNames
 from evertill.twin.parts.dns_client import DnsClient
 from evertill.twin.parts.dns_server import DnsServer
-from evertill.twin.parts.front_door import Doors, FrontDoor
+from evertill.twin.parts.front_door import FrontDoor
 from evertill.twin.parts.health_checker import HealthChecker
 from evertill.twin.parts.hosted_zones import HostedZones
 from evertill.twin.plan.balancer_specs import BalancerSpec, Forward, ListenerSpec
-from evertill.twin.plan.dns_specs import AliasTarget, CheckSpec, Record, ZoneSpec
+from evertill.twin.plan.dns_specs import AliasTarget, CheckSpec, Doors, Record, ZoneSpec
 
 NAME = "pay.example.net"
 
