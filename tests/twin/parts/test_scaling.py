@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 from tests.twin.services import Stage, service_spec, stage, web
 from tests.twin.tasks import REGION, WEB, until
 
+from evertill.twin.clock import Clock
+from evertill.twin.metrics import MetricId, MetricStore
 from evertill.twin.parts.meter import Meter
-from evertill.twin.parts.scaling import Scaling, Suspended
+from evertill.twin.parts.scaling import Scaling, Suspended, readings_of
 from evertill.twin.plan.scaling import PolicySpec, ScalingSpec
 
 # It keeps a processor busy.
@@ -125,6 +128,19 @@ def test_a_minute_passes_and_the_policy_is_followed(tmp_path: Path) -> None:
         await until(lambda: len(found.service.running) == 4, "four tasks")
 
     told(tmp_path, story)
+
+
+def test_a_policy_reads_the_minutes_of_its_metric_from_the_store() -> None:
+    clock = Clock()
+    store = MetricStore(clock)
+    policy = msgspec.structs.replace(BY_CPU, dimensions={"ServiceName": "web", "ClusterName": "a"})
+    end_s = clock.epoch_s() // 60 * 60
+    metric = MetricId(
+        REGION, "AWS/ECS", "CPUUtilization", (("ClusterName", "a"), ("ServiceName", "web"))
+    )
+    for value, ago_s in ((10.0, 90), (30.0, 80), (80.0, 30)):
+        store.add(metric, value, "Percent", end_s - ago_s)
+    assert [None, 20.0, 80.0] == readings_of(store)(REGION, policy, end_s, 3)
 
 
 def test_what_ecs_publishes_is_measured(tmp_path: Path) -> None:
