@@ -25,6 +25,7 @@ from evertill.twin.plan.database_specs import ClusterSpec, MemberSpec
 from evertill.twin.processes import Processes
 
 DEADLINE_S: Final = 60.0
+SILENCE_S: Final = 0.5
 REGIONS: Final[dict[str, Sequence[str]]] = {
     "us-east-1": ("us-east-1a", "us-east-1b", "us-east-1c"),
     "us-east-2": ("us-east-2a", "us-east-2b", "us-east-2c"),
@@ -82,6 +83,7 @@ class Databases:
             database="shop" if master else "",
             master=master,
             password=PASSWORD,
+            owner=MASTER,
             iam=True,
             parameter_group=f"group-{region}",
         )
@@ -245,3 +247,11 @@ class Load:
         async with connection:
             rows = await (await connection.execute("SELECT id FROM taken")).fetchall()
         return wanted - {row[0] for row in rows}
+
+
+async def until_silent(load: Load) -> None:
+    """Wait until no commit is acknowledged any more."""
+    count = -1
+    while count != len(load.acknowledged):
+        count = len(load.acknowledged)
+        await asyncio.sleep(SILENCE_S)

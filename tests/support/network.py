@@ -20,6 +20,7 @@ from evertill.twin.events import Timeline
 from evertill.twin.links import Links
 from evertill.twin.parts.authorities import Authority
 from evertill.twin.parts.balancer import Balancer
+from evertill.twin.parts.detours import Detours
 from evertill.twin.parts.target_group import TargetGroup
 from evertill.twin.plan.balancer_specs import (
     BalancerSpec,
@@ -77,6 +78,7 @@ class Network:
         self.processes = Processes(folder / "record")
         self.authority = Authority()
         self.groups: dict[str, TargetGroup] = {}
+        self.detours = Detours(self.clock, self.links, self.timeline)
         self.may_connect: Callable[[Sequence[Value], Sequence[Value], int], str | None] = (
             lambda _from, _to, _port: None
         )
@@ -123,7 +125,7 @@ class Network:
             certify=self.authority.certificate,
             bridges=bridges,
             may_connect=self.may_connect,
-            detour=None,
+            detour=self.detours,
             clock=self.clock,
             links=self.links,
             timeline=self.timeline,
@@ -174,6 +176,7 @@ async def network(speed: float = 20.0) -> AsyncIterator[Network]:
         try:
             yield made
         finally:
+            await made.detours.stop()
             for group in made.groups.values():
                 await group.close()
             await made.processes.end_all()

@@ -112,8 +112,15 @@ async def snapshots(rds: Any) -> None:
     with pytest.raises(ClientError) as caught:
         await ask(rds.create_db_cluster_snapshot, **words)
     assert "DBClusterSnapshotAlreadyExistsFault" == code_of(caught)
+    copied = {
+        "SourceDBClusterSnapshotIdentifier": made["DBClusterSnapshotArn"],
+        "TargetDBClusterSnapshotIdentifier": "kept-too",
+    }
+    await ask(rds.copy_db_cluster_snapshot, **copied)
     listed = await ask(rds.describe_db_cluster_snapshots, SnapshotType="manual")
-    assert ["kept"] == [s["DBClusterSnapshotIdentifier"] for s in listed["DBClusterSnapshots"]]
+    assert ["kept", "kept-too"] == [
+        s["DBClusterSnapshotIdentifier"] for s in listed["DBClusterSnapshots"]
+    ]
 
 
 async def moves_the_writer(scene: Scene, rds: Any) -> None:

@@ -7,6 +7,7 @@ import contextlib
 
 import httpx
 import msgspec
+import pytest
 from tests.support.network import (
     GROUP,
     HEALTH,
@@ -20,6 +21,7 @@ from evertill.assembly import Value
 from evertill.twin.links import OPEN, Way
 from evertill.twin.parts.balancer import Balancer
 from evertill.twin.parts.target_group import Health
+from evertill.twin.plan.balancer_specs import Forward, ListenerSpec
 
 CUT = Way(is_cut=True)
 
@@ -282,6 +284,30 @@ def test_a_zone_that_is_cut_off_is_left_out_and_comes_back() -> None:
     asyncio.run(story())
 
 
+def test_a_slow_link_slows_what_crosses_it_and_nothing_else() -> None:
+    async def story() -> None:
+        async with network(speed=10) as net:
+            group = net.group()
+            async with (
+                net.balancer() as balancer,
+                net.target(ZONES[0]) as near,
+                net.target(ZONES[1]) as far,
+            ):
+                await until(lambda: serving(balancer, 2))
+                net.links.set(*ZONES, Way(delay_ms=1_000))
+                took_s: dict[str, list[float]] = {near.host: [], far.host: []}
+                async with httpx.AsyncClient() as client:
+                    while not took_s[far.host] or took_s[far.host][-1] < 1:
+                        begun_s = net.clock.now_s()
+                        host = (await client.get(url(balancer))).text
+                        took_s[host].append(net.clock.now_s() - begun_s)
+                assert took_s[far.host][-1] < 5
+                assert min(took_s[near.host]) < 1
+                assert 2 == group.count("healthy")
+
+    asyncio.run(story())
+
+
 def test_a_missing_security_group_rule_keeps_requests_away_and_is_named() -> None:
     async def story() -> None:
         async with network() as net:
@@ -383,5 +409,45 @@ def test_requests_and_hosts_are_counted_under_awss_names() -> None:
                 assert 4 == len(kept.of("AWS/ApplicationELB", "TargetResponseTime", **name))
                 assert {1} == set(kept.of("AWS/ApplicationELB", "HealthyHostCount", **both)[-2:])
                 assert 0 == total("UnHealthyHostCount", **both)
+
+    asyncio.run(story())
+
+
+def test_a_group_that_does_not_cross_zones_is_served_by_the_node_beside_it() -> None:
+    async def story() -> None:
+        async with network() as net:
+            group = net.group(crosses_zones=False)
+            async with (
+                net.balancer() as balancer,
+                net.target(ZONES[0]) as near,
+                net.target(ZONES[1]) as far,
+            ):
+                await until(lambda: group.count("healthy") == 2)
+                for zone, target in zip(ZONES, (near, far), strict=True):
+                    hosts = {(await get(url(balancer, zone))).text for _ in range(4)}
+                    assert {target.host} == hosts
+
+    asyncio.run(story())
+
+
+def test_a_listener_that_no_security_group_opens_is_silent_and_told() -> None:
+    async def story() -> None:
+        async with network() as net:
+            net.group()
+            missing = "no ingress rule of Door lets tcp 80 in from everyone"
+            spec = net.spec(
+                ListenerSpec(
+                    arn="a",
+                    port=80,
+                    protocol="HTTP",
+                    default=Forward(((GROUP, 1),)),
+                    refusal=missing,
+                )
+            )
+            async with net.balancer(spec) as balancer:
+                assert any(missing in event.text for event in net.timeline.kept())
+                async with httpx.AsyncClient(timeout=0.5) as client:
+                    with pytest.raises(httpx.ConnectTimeout):
+                        await client.get(url(balancer))
 
     asyncio.run(story())

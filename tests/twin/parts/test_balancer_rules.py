@@ -87,8 +87,8 @@ def test_methods_conditions_together_and_priorities() -> None:
         )
         async with network() as net:
             spec = net.spec(plain(REST, *rules))
-            asked = [("PUT", "/p", {}), ("DELETE", "/p", {}), ("GET", "/p", {}), ("PUT", "/q", {})]
-            got = await answers(spec, net, asked)
+            sent = [("PUT", "/p"), ("DELETE", "/p"), ("GET", "/p"), ("PUT", "/q")]
+            got = await answers(spec, net, [(method, path, {}) for method, path in sent])
         assert [418, 418, 420, 404] == [answer.status_code for answer in got]
         assert {"it": "matched"} == got[0].json()
         assert "application/json" == got[0].headers["content-type"]

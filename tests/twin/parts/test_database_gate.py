@@ -106,7 +106,7 @@ async def scene(instances: int = 1, late: timedelta = timedelta()) -> AsyncItera
             cluster.writer_peer,
             rules=Rules(
                 tls=context,
-                door=Door([f"{host}:{PORT}"], REGION, ARN),
+                find_door=lambda: Door([f"{host}:{PORT}"], REGION, ARN),
                 force_ssl=True,
                 identities=identities,
                 is_waiting=cluster.is_waiting,

@@ -28,7 +28,7 @@ class Name:
         self.ttl_s = ttl_s
         self.asked = 0
 
-    def __call__(self, name: str) -> tuple[list[tuple[str, str]], int]:
+    async def __call__(self, name: str) -> tuple[list[tuple[str, str]], int]:
         assert NAME == name
         self.asked += 1
         return self.addresses, self.ttl_s
@@ -64,9 +64,22 @@ async def asked(port: int) -> str:
         return (await client.get(f"http://127.0.0.1:{port}/")).text
 
 
+async def is_answered(port: int) -> bool:
+    async with httpx.AsyncClient(timeout=1) as client:
+        try:
+            await client.get(f"http://127.0.0.1:{port}/")
+        except httpx.HTTPError:
+            return False
+        return True
+
+
 async def until_it_leads_to(port: int, host: str) -> None:
     async with asyncio.timeout(10):
-        while await asked(port) != host:  # noqa: ASYNC110 - a name tells nobody that it moved
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if await asked(port) == host:
+                    return
+            # A name tells nobody that it moved.
             await asyncio.sleep(0.05)
 
 
@@ -75,14 +88,14 @@ def test_new_connections_follow_the_name_once_its_time_to_live_is_over() -> None
         async with network(speed=20) as net:
             east, west = (net.addresses.take(zone, "alb") for zone in ZONES)
             name = Name((east, ZONES[0]))
+            begun_s = net.clock.now_s()
             async with serving(east, 8080), serving(west, 8080), door(net, name) as port:
                 assert east == await asked(port)
                 name.addresses = [(west, ZONES[1])]
                 assert east == await asked(port)
                 assert 1 == name.asked
-                begun_s = net.clock.now_s()
                 await until(lambda: name.asked == 2)
-                assert 20 <= net.clock.now_s() - begun_s
+                assert 30 <= net.clock.now_s() - begun_s
                 await until(lambda: net.kinds().count("front_door.moved") == 2)
                 await until_it_leads_to(port, west)
 
@@ -127,19 +140,16 @@ def test_a_region_that_is_cut_off_from_the_internet_is_silent() -> None:
                 assert east == await asked(port)
                 net.links.set(INTERNET, REGION, Way(is_cut=True))
                 async with asyncio.timeout(20):
-                    while True:
-                        seen = len(target.seen)
-                        try:
-                            await asked(port)
-                        except httpx.HTTPError:
-                            break
+                    # The first one may have been on its way, and ends without an answer.
+                    while await is_answered(port):
+                        pass
+                seen = len(target.seen)
+                assert not await is_answered(port)
                 assert seen == len(target.seen)
                 net.links.set(INTERNET, REGION, OPEN)
                 async with asyncio.timeout(20):
-                    while True:
-                        with contextlib.suppress(httpx.HTTPError):
-                            assert east == await asked(port)
-                            break
+                    while not await is_answered(port):
+                        pass
 
     asyncio.run(story())
 
@@ -164,6 +174,19 @@ def test_tls_passes_through_and_localhost_is_on_the_certificate() -> None:
                 ):
                     answer = await client.get(f"https://localhost:{port}/")
                 assert target.host == answer.text
+
+    asyncio.run(story())
+
+
+def test_a_door_that_broke_is_opened_again() -> None:
+    async def story() -> None:
+        async with network(speed=20) as net:
+            east = net.addresses.take(ZONES[0], "alb")
+            async with serving(east, 8080), door(net, Name((east, ZONES[0]))) as port:
+                (process,) = net.processes.running()
+                await process.kill()
+                await until(lambda: any(net.processes.running()))
+                await until_it_leads_to(port, east)
 
     asyncio.run(story())
 

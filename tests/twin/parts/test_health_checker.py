@@ -27,8 +27,8 @@ CHECK = CheckSpec(
 async def checking(
     net: Network, *specs: CheckSpec, host: str = "", alarms: dict[str, str] | None = None
 ) -> AsyncIterator[HealthChecker]:
-    def resolve(name: str) -> Sequence[tuple[str, str]]:
-        return [(host, ZONES[0])] if host and name == "pay.example.net" else []
+    async def resolve(name: str) -> tuple[Sequence[tuple[str, str]], int]:
+        return [(host, ZONES[0])] if host and name == "pay.example.net" else [], 60
 
     checker = HealthChecker(
         specs,

@@ -81,7 +81,7 @@ class LoadBalancing:
     ) -> dict[str, Any]:
         """Return rules of a listener, or by ARN; the default comes last."""
         rules: list[dict[str, Any]] = []
-        for _, listener in self._listeners():
+        for listener in [listener for _, listener in self._listeners()]:
             rules += [
                 _rule(rule)
                 for rule in listener.rules

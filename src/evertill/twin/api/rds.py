@@ -16,7 +16,7 @@ from evertill.twin.api.errors import ApiError
 from evertill.twin.errors import PartFailed
 from evertill.twin.parts.cluster import Cluster
 from evertill.twin.parts.global_cluster import GlobalCluster, NotAMember, WrongState
-from evertill.twin.parts.snapshots import SnapshotExists, Snapshots
+from evertill.twin.parts.snapshots import Snapshot, SnapshotExists, Snapshots
 
 NOT_FOUND: Final = 404
 # The least that Aurora takes for `rds.global_db_rpo`.
@@ -169,6 +169,21 @@ class Rds:
             raise ApiError("InvalidDBClusterStateFault", str(failure)) from failure
         return {"DBClusterSnapshot": words.snapshot(made, cluster, self._account)}
 
+    async def copy_db_cluster_snapshot(self, **parameters: Any) -> Answer:  # noqa: ANN401 - AWS's
+        """Copy a snapshot of the region, named or by its ARN, into one that does not expire."""
+        named = parameters["SourceDBClusterSnapshotIdentifier"].partition(":cluster-snapshot:")
+        source = self._snapshot(named[2] or named[0])
+        cluster = self._cluster(source.cluster)
+        try:
+            made = await self._snapshots.copy(
+                source,
+                parameters["TargetDBClusterSnapshotIdentifier"],
+                cluster.world.clock.moment(),
+            )
+        except SnapshotExists as exists:
+            raise ApiError("DBClusterSnapshotAlreadyExistsFault", str(exists)) from exists
+        return {"DBClusterSnapshot": words.snapshot(made, cluster, self._account)}
+
     async def describe_db_cluster_snapshots(self, **parameters: Any) -> Answer:  # noqa: ANN401 - AWS's
         """List the snapshots of the region, those of given-up primaries among them."""
         named = parameters.get("DBClusterSnapshotIdentifier")
@@ -182,13 +197,19 @@ class Rds:
             and kind in {None, item.kind}
         ]
         if named and not found:
-            message = f"DBClusterSnapshot {named} not found."
-            raise ApiError("DBClusterSnapshotNotFoundFault", message, NOT_FOUND)
+            self._snapshot(named)
         return {
             "DBClusterSnapshots": [
                 words.snapshot(item, self._cluster(item.cluster), self._account) for item in found
             ]
         }
+
+    def _snapshot(self, named: str) -> Snapshot:
+        for item in self._snapshots.of(self._region):
+            if item.identifier == named:
+                return item
+        message = f"DBClusterSnapshot {named} not found."
+        raise ApiError("DBClusterSnapshotNotFoundFault", message, NOT_FOUND)
 
     def _described(self, cluster: Cluster) -> Answer:
         group = next((item for item in self._globals if cluster in item.members), None)

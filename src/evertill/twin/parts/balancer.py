@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from evertill.assembly import Value
+from evertill.twin.addresses import local_port
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.links import OPEN, Links
@@ -26,8 +27,9 @@ from evertill.twin.processes import Processes
 
 # Whether members of the one groups may connect to the others' port: None, or the missing rule.
 MayConnect = Callable[[Sequence[Value], Sequence[Value], int], str | None]
-# The gate between a zone and an address of another, for links that are slow or narrow.
-Detour = Callable[[str, Target, int], Address]
+# The gate between a zone and a target's port, for links that are slow or narrow; None where there
+# is none yet.
+Detour = Callable[[str, Target, int], Address | None]
 # The certificate, with its chain and key, for names of which the first is the subject.
 Certify = Callable[[Sequence[str]], bytes]
 
@@ -66,6 +68,7 @@ class Balancer:
         self._timeline = timeline
         self._refusals: set[str] = set()
         self._hole: BlackHole | None = None
+        self._closed: list[BlackHole] = []
         self._publishing: asyncio.Task[None] | None = None
         self._metrics = BalancerMetrics(spec, self._groups, metrics)
         certificates = {
@@ -112,11 +115,7 @@ class Balancer:
         if failures:
             await self.stop()
             raise failures[0]
-        for listener in self.spec.listeners:
-            if listener.refusal is not None:
-                self._say(
-                    "connection.refused", f"Nobody reaches port {listener.port}: {listener.refusal}"
-                )
+        self._close_what_nobody_may_reach()
         self._publishing = asyncio.create_task(self._publish())
         self._say("load_balancer.started", f"{self.spec.name} listens in {len(self._nodes)} zones")
 
@@ -130,6 +129,9 @@ class Balancer:
         if self._hole is not None:
             self._hole.close()
             self._hole = None
+        for hole in self._closed:
+            hole.close()
+        self._closed.clear()
 
     def status(self) -> dict[str, Any]:
         """Return how the nodes and the groups are."""
@@ -165,6 +167,17 @@ class Balancer:
         """
         return any(self._is_healthy(node) for node in self._nodes.values())
 
+    def _close_what_nobody_may_reach(self) -> None:
+        """Swallow connections to listeners that the security groups let nobody in to."""
+        for listener in self.spec.listeners:
+            if listener.refusal is not None:
+                text = f"Nobody reaches port {listener.port}: {listener.refusal}"
+                self._say("connection.refused", text)
+                self._closed += [
+                    BlackHole(node.address, local_port(listener.port))
+                    for node in self._nodes.values()
+                ]
+
     def _is_healthy(self, node: Node) -> bool:
         """Tell whether every group has enough healthy targets; an empty one never has."""
         return node.answers and all(
@@ -187,9 +200,10 @@ class Balancer:
         ways = self._links.way(zone, target.zone), self._links.way(target.zone, zone)
         if any(way.is_cut for way in ways):
             return hole
+        detour = None
         if self._detour is not None and ways != (OPEN, OPEN):
-            return self._detour(zone, target, port)
-        return target.host, port
+            detour = self._detour(zone, target, port)
+        return detour or (target.host, port)
 
     async def _publish(self) -> None:
         while True:

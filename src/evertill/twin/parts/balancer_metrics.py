@@ -22,7 +22,7 @@ NAMESPACE: Final = "AWS/ApplicationELB"
 PUBLISH_INTERVAL_S: Final = 10.0
 # Of more requests than this in one interval a random-free, evenly spread sample is published: it
 # has the same percentiles, and a store need not hold every request.
-TIMES_MAX: Final = 200
+TIMES_MAX: Final = 100
 FIELDS: Final = 7
 # How HAProxy's log tells that a connection to a target could not be made.
 CONNECT_FAILED: Final = {"S", "s"}

@@ -163,7 +163,7 @@ class Node:
         )
         await self._until_it_answers(self._owned)
         self._servers = {
-            arn: Servers(group, self._admin, self._clock, self._route)
+            arn: Servers(group, self.zone, self._admin, self._clock, self._route)
             for arn, group in self._groups.items()
             if group.spec.kind == "ip"
         }
@@ -234,6 +234,7 @@ class Node:
         except NodeSilent:
             self._forget()
         except CommandRefused as refused:
+            # It is asked again with the next look.
             if str(refused) != self._refused:
                 self._refused = str(refused)
                 self._tell("load_balancer.command_refused", self._refused)

@@ -45,10 +45,13 @@ class Placed(msgspec.Struct):
 class Servers:
     """The servers of one group in one HAProxy."""
 
-    def __init__(self, group: TargetGroup, admin: Admin, clock: Clock, route: Route) -> None:
-        """Begin with an HAProxy that has none."""
+    def __init__(
+        self, group: TargetGroup, zone: str, admin: Admin, clock: Clock, route: Route
+    ) -> None:
+        """Begin with an HAProxy, in `zone`, that has none."""
         self._group = group
         self._spec = group.spec
+        self._zone = zone
         self._admin = admin
         self._clock = clock
         self._route = route
@@ -56,7 +59,11 @@ class Servers:
 
     async def apply(self) -> None:
         """Add, move, drain and delete what differs from the group; raise NodeSilent."""
-        wanted = {target.key: target for target in self._group.targets()}
+        wanted = {
+            target.key: target
+            for target in self._group.targets()
+            if self._spec.crosses_zones or target.zone == self._zone
+        }
         for key, placed in tuple(self._placed.items()):
             if key not in wanted or wanted[key].number != placed.number:
                 await self._delete(key)

@@ -16,10 +16,10 @@ from typing import Final
 class BlackHole(AbstractContextManager["BlackHole"]):
     """A listening socket whose queue is full, so that the kernel drops every further SYN."""
 
-    def __init__(self, host: str) -> None:
-        """Open one on `host`."""
+    def __init__(self, host: str, port: int = 0) -> None:
+        """Open one on `host`; port 0 takes any free one."""
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.bind((host, 0))
+        self._listener.bind((host, port))
         self._listener.listen(0)
         # A backlog of zero still holds one connection; this is it, and nobody ever accepts it.
         self._filler = socket.create_connection(self._listener.getsockname())

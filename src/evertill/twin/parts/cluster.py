@@ -76,7 +76,9 @@ class Kept(msgspec.Struct):
     """What a cluster remembers from run to run."""
 
     writer: str = ""
-    parameters: dict[str, str] | None = None
+    parameters: dict[str, str] = {}
+    # What the template said then: a template that says something else resets all of them.
+    template: dict[str, str] | None = None
 
 
 class Cluster:
@@ -129,7 +131,7 @@ class Cluster:
         for gate in self._gates:
             await gate.start()
         kept = self._read()
-        if kept.parameters is not None:
+        if kept.template == self.spec.parameters:
             self.parameters = kept.parameters
         if self.is_primary:
             await self._start_writer(self.instances.get(kept.writer) or self._first())
@@ -144,7 +146,8 @@ class Cluster:
             with contextlib.suppress(PartFailed, OSError, TimeoutError):
                 await instance.stop()
         for receiver in self.receivers.values():
-            await receiver.stop()
+            with contextlib.suppress(PartFailed, OSError, TimeoutError):
+                await receiver.stop()
         for gate in self._gates:
             await gate.stop()
 
@@ -210,6 +213,8 @@ class Cluster:
     async def hold(self, *zones: str) -> None:
         """Lose zones: whatever runs there ends at once and stays away."""
         self._held.update(zones)
+        # Nobody there may be started a moment later.
+        await self.rejoining.cancel()
         for member in self.members():
             if member.place in zones:
                 await member.kill()
@@ -266,8 +271,9 @@ class Cluster:
             f"local replication {REPLICATOR} scram-sha-256",
             f"local all {SUPERUSER} scram-sha-256",
         ]
-        if self.spec.master:
-            lines.append(f'local all "{self.spec.master}" scram-sha-256')
+        if self.spec.owner:
+            # May grant rds_iam, which makes it a member, and logs in with its password.
+            lines.append(f'local all "{self.spec.owner}" scram-sha-256')
         if self.spec.iam:
             lines.append("local all +rds_iam trust")
         return "\n".join([*lines, "local all all scram-sha-256", ""])
@@ -280,7 +286,8 @@ class Cluster:
 
     def keep(self) -> None:
         """Write down what the next run needs to know."""
-        kept = Kept("" if self.writer is None else self.writer.member, self.parameters)
+        writer = "" if self.writer is None else self.writer.member
+        kept = Kept(writer, self.parameters, self.spec.parameters)
         draft = self._folder / f"{STATE_FILE}.new"
         draft.write_bytes(msgspec.json.encode(kept))
         draft.rename(self._folder / STATE_FILE)

@@ -18,7 +18,7 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
@@ -55,7 +55,7 @@ class Rules(NamedTuple):
     """How an endpoint lets in: its certificate, its names for tokens, whether TLS is a must."""
 
     tls: ssl.SSLContext
-    door: Door
+    find_door: Callable[[], Door]
     force_ssl: bool
     identities: Identities
     is_waiting: IsWaiting
@@ -157,19 +157,19 @@ class DatabaseGate(Gate):
         transport = await asyncio.get_running_loop().start_tls(
             client.transport, client, self._rules.tls, server_side=True
         )
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio types it too wide
-        client.transport = transport
+        # It may be None for asyncio's types only: a transport that is open can be upgraded.
+        client.transport = cast("asyncio.Transport", transport)
 
     async def _check_token(self, client: Side, user: str) -> None:
         client.transport.write(CLEARTEXT)
         kind, payload = await _message(client, PASSWORD_MAX_BYTES)
         token = payload.rstrip(b"\0").decode(errors="replace") if kind == b"p" else ""
+        door = self._rules.find_door()
         try:
-            rules = self._rules
-            database_tokens.check(token, user, rules.door, rules.identities, rules.now())
+            database_tokens.check(token, user, door, self._rules.identities, self._rules.now())
         except Wrong as wrong:
             self.timeline.tell(
-                self._rules.door.region, self.name, "database.login_refused", str(wrong), user=user
+                door.region, self.name, "database.login_refused", str(wrong), user=user
             )
             raise Refused(f'PAM authentication failed for user "{user}"') from wrong
 

@@ -7,6 +7,7 @@ root's home may not be reachable for who may.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,7 +17,8 @@ from evertill.quickstart import binaries
 from evertill.quickstart.account import Account, Identity, choose_account
 from evertill.twin.processes import inherited
 
-SOCKET_PATH_MAX_BYTES: Final = 90
+PREFIX: Final = "evertill-twin-"
+RECORD: Final = "sockets"
 
 
 class Programs(NamedTuple):
@@ -31,10 +33,9 @@ class Programs(NamedTuple):
         """Find them for data below `home`; raise ServerMissing, DiskFull or ClusterError."""
         account = choose_account(home)
         folder, _ = binaries.runnable_by(account, home)
-        # A socket's path may have 107 bytes, and a checkout may lie deeper than that.
-        sockets = Path(tempfile.mkdtemp(prefix="evertill-twin-"))
-        account.own(sockets)
-        return cls(folder, account, sockets)
+        found = cls(folder, account, _make_sockets(home))
+        account.own(found.sockets)
+        return found
 
     def close(self) -> None:
         """Remove what lies in the temporary directory."""
@@ -66,3 +67,19 @@ class Programs(NamedTuple):
         draft.write_text(text)
         self.account.own(draft)
         draft.rename(path)
+
+
+def _make_sockets(home: Path) -> Path:
+    """Make a folder for sockets, and remove the one that a killed twin left behind.
+
+    It lies in the temporary directory, because a socket's path may have 107 bytes and a checkout
+    may lie deeper than that; so where it is has to be written down.
+    """
+    record = home / RECORD
+    with contextlib.suppress(OSError):
+        left = Path(record.read_text())
+        if left.name.startswith(PREFIX) and left.parent == Path(tempfile.gettempdir()):
+            shutil.rmtree(left, ignore_errors=True)
+    made = Path(tempfile.mkdtemp(prefix=PREFIX))
+    record.write_text(str(made))
+    return made

@@ -108,7 +108,11 @@ class DnsServer:
             return
         response.flags |= dns.flags.AA
         if answer.values:
-            response.answer.append(_rrset(name, answer))
+            try:
+                response.answer.append(_rrset(name, answer))
+            except dns.exception.DNSException:
+                # A record whose text is none of its type, which Route 53 would not have taken.
+                response.set_rcode(dns.rcode.SERVFAIL)
             return
         if not answer.exists:
             response.set_rcode(dns.rcode.NXDOMAIN)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from evertill.twin.clock import Clock
 from evertill.twin.links import OPEN, Way
@@ -96,7 +96,7 @@ class Flow:
                 self._queue.append((data[start : start + PIECE_MAX_BYTES], arrived_s))
             self._queued_bytes += len(data)
             self._start()
-            self._slow_down()
+            self.regulate()
 
     def finish(self, *, is_half: bool = False, is_broken: bool = False) -> None:
         """End the target once everything before was delivered: its input alone, or all of it."""
@@ -124,14 +124,15 @@ class Flow:
     def hold(self) -> None:
         """Take note that the target takes no more for now."""
         self._writable.clear()
-        self._slow_down()
+        self.regulate()
 
     def release(self) -> None:
         """Take note that the target takes more."""
         self._writable.set()
-        self._slow_down()
+        self.regulate()
 
-    def _slow_down(self) -> None:
+    def regulate(self) -> None:
+        """Let the source send, or not while too much is on its way."""
         is_full = self._queued_bytes > BUFFER_MAX_BYTES or not self._writable.is_set()
         with contextlib.suppress(RuntimeError):  # It may be closing.
             if is_full:
@@ -156,7 +157,7 @@ class Flow:
                 self._queued_bytes -= len(data)
                 self._wire.carried_bytes += len(data)
                 self._target.write(data)
-                self._slow_down()
+                self.regulate()
         except TimeoutError:
             self._source.abort()
             self._target.abort()
@@ -201,8 +202,8 @@ class Side(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Tell the owner."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio types it too wide
-        self.transport = transport
+        # asyncio types it too wide, and uvloop's transports are no subclasses of asyncio's.
+        self.transport = cast("asyncio.Transport", transport)
         if self._made is not None:
             self._made(self)
 
@@ -266,6 +267,8 @@ class Side(asyncio.Protocol):
         if self._early:
             outward.push(bytes(self._early))
             self._early.clear()
+            # It may have been stopped when more came than was wanted yet.
+            outward.regulate()
         if self.left.is_set():
             outward.finish(is_half=not self.is_gone)
 

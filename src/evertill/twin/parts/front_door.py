@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +31,6 @@ INTERNET: Final = "internet"
 HOST: Final = "127.0.0.1"
 # As many addresses as a load balancer has zones, and some more.
 ADDRESSES_MAX: Final = 8
-# How soon a name that has no address is asked for again: a client's own patience, not DNS's.
-RETRY_DELAY_S: Final = 5.0
 POLL_S: Final = 1.0
 IDLE_TIMEOUT_S: Final = 3_600.0
 # Each further address is tried after this, as a browser does (RFC 8305 allows less).
@@ -43,7 +41,7 @@ START_POLL_S: Final = 0.02
 STOP_TIMEOUT_S: Final = 2.0
 
 # The addresses of a name, each with the place that it is in, and their time to live.
-Lookup = Callable[[str], tuple[Sequence[tuple[str, str]], int]]
+Lookup = Callable[[str], Awaitable[tuple[Sequence[tuple[str, str]], int]]]
 
 
 class Doors(msgspec.Struct, frozen=True):
@@ -93,19 +91,11 @@ class FrontDoor:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._hole = BlackHole(HOST)
         (self._folder / "haproxy.cfg").write_text(self._configuration())
-        self._owned = await self._processes.start(
-            self.name,
-            [program(), "-db", "-f", "haproxy.cfg"],
-            environment=inherited(),
-            log=self._folder / "log",
-            directory=self._folder,
-        )
         try:
-            await self._until_it_answers(self._owned)
+            await self._launch()
         except PartFailed:
             await self.stop()
             raise
-        await self._follow()
         self._following = asyncio.create_task(self._keep_following())
 
     async def stop(self) -> None:
@@ -129,6 +119,18 @@ class FrontDoor:
             "places": [place for _, place in self._found],
             "expires_in_s": max(0.0, self._expires_s - self._clock.now_s()),
         }
+
+    async def _launch(self) -> None:
+        self._placed = []
+        self._owned = await self._processes.start(
+            self.name,
+            [program(), "-db", "-f", "haproxy.cfg"],
+            environment=inherited(),
+            log=self._folder / "log",
+            directory=self._folder,
+        )
+        await self._until_it_answers(self._owned)
+        await self._follow()
 
     def _configuration(self) -> str:
         lines = [
@@ -172,16 +174,18 @@ class FrontDoor:
     async def _keep_following(self) -> None:
         while True:
             await self._clock.sleep(POLL_S)
-            with contextlib.suppress(NodeSilent, CommandRefused):
+            with contextlib.suppress(NodeSilent, CommandRefused, PartFailed):
+                if self._owned is None or not self._owned.is_running:
+                    await self._launch()
                 await self._follow()
 
     async def _follow(self) -> None:
         """Ask for the name when the last answer has expired, and lead there."""
         if self._clock.now_s() >= self._expires_s:
-            addresses, ttl_s = self._lookup(self.doors.name)
+            addresses, ttl_s = await self._lookup(self.doors.name)
             places = {place for _, place in self._found}
             self._found = list(addresses)[:ADDRESSES_MAX]
-            self._expires_s = self._clock.now_s() + (ttl_s if addresses else RETRY_DELAY_S)
+            self._expires_s = self._clock.now_s() + ttl_s
             self._tell(places)
         await self._lead()
 

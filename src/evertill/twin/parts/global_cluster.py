@@ -81,6 +81,8 @@ class GlobalCluster:
         self.primary = known[kept.primary]
         # Old primaries that write for all we know, because they could not be reached.
         self.abandoned: Final = [known[name] for name in kept.abandoned]
+        # Since when, in twin seconds: they have no secondary that they know of.
+        self.cut_off_s: Final = dict.fromkeys(kept.abandoned, 0.0)
         self.change: Change | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -169,8 +171,7 @@ class GlobalCluster:
     def set_primary(self, cluster: Cluster) -> None:
         """Let another member be the primary; it is written down before it is so."""
         self.primary = cluster
-        for item in self.members:
-            item.set_quorum("")
+        cluster.set_quorum("")
         self.keep()
 
     def keep(self) -> None:

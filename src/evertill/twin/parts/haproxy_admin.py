@@ -38,14 +38,13 @@ class CommandRefused(TwinError):
 
 
 class ServerState(msgspec.Struct, frozen=True):
-    """A server as `show stat` tells: its state, its last check, its sessions."""
+    """A server as `show stat` tells: its state and its last check."""
 
     backend: str
     name: str
     status: str
     check: str
     code: str
-    sessions: int
 
     @property
     def is_up(self) -> bool:
@@ -82,7 +81,7 @@ class Admin:
     async def servers(self) -> list[ServerState]:
         """Return every server of every backend."""
         answer = await self.ask(f"show stat -1 {SERVERS_ONLY} -1")
-        rows = csv.DictReader(answer.removeprefix("# ").splitlines())
+        rows = csv.DictReader(answer.removeprefix("# ").splitlines(), restval="")
         return [
             ServerState(
                 backend=row["pxname"],
@@ -91,7 +90,6 @@ class Admin:
                 # A star before it says that the next check is under way.
                 check=row["check_status"].removeprefix("* "),
                 code=row["check_code"],
-                sessions=int(row["scur"] or 0),
             )
             for row in rows
         ]

@@ -39,7 +39,7 @@ NEARLY: Final = 0.9
 # answered, and in milliseconds how long it took to.
 LOG_FORMAT: Final = "%fp %b %s %ST %[var(txn.answered)] %Tr %tsc"
 ERRORS: Final = (400, 408, 500, 502, 504)
-# The oldest protocol that a policy allows; what is older than 1.2 is not built in any more.
+# What a policy's name tells of the oldest protocol; 1.0 and 1.1, which old ones allow, are not.
 TLS_ONLY_13: Final = "ELBSecurityPolicy-TLS13-1-3-"
 
 

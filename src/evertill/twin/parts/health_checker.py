@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import httpx
@@ -45,8 +45,9 @@ HEALTHY_STATUS: Final = range(200, 400)
 METRIC_INTERVAL_S: Final = 60.0
 USER_AGENT: Final = "Amazon-Route53-Health-Check-Service"
 
-# The addresses of a name and where each is, a zone or a region; none when it does not resolve.
-Resolve = Callable[[str], Sequence[tuple[str, str]]]
+# The addresses of a name, each with its place, a zone or a region, and their time to live, which
+# checkers do not heed: they ask each time. There are none for a name that does not resolve.
+Resolve = Callable[[str], Awaitable[tuple[Sequence[tuple[str, str]], int]]]
 # Whether an alarm is in OK, ALARM or INSUFFICIENT_DATA, by region and name.
 AlarmState = Callable[[str, str], str]
 
@@ -202,7 +203,7 @@ class HealthChecker:
         """Return whether the endpoint is well, and AWS's sentence about it."""
         host, place = spec.address, ""
         if not host:
-            found = self._resolve(spec.domain_name)
+            found, _ = await self._resolve(spec.domain_name)
             if not found:
                 return False, f"Failure: DNS resolution failed: {spec.domain_name}"
             host, place = found[0]
@@ -216,25 +217,22 @@ class HealthChecker:
     async def _probe_http(self, spec: CheckSpec, host: str) -> tuple[bool, str]:
         scheme = "https" if spec.kind.startswith("HTTPS") else "http"
         name = spec.domain_name or host
-        request = httpx.Request(
-            "GET",
-            f"{scheme}://{host}:{local_port(spec.port)}{spec.path}",
-            headers={"Host": name, "Connection": "close", "User-Agent": USER_AGENT},
-            extensions={
-                "timeout": httpx.Timeout(RESPONSE_TIMEOUT_S, connect=CONNECT_TIMEOUT_S).as_dict(),
-                **({"sni_hostname": name} if spec.sends_server_name else {}),
-            },
-        )
         if self._client is None:
             return False, "Failure: stopped"
         try:
+            request = self._client.build_request(
+                "GET",
+                f"{scheme}://{host}:{local_port(spec.port)}{spec.path}",
+                headers={"Host": name, "Connection": "close"},
+                extensions={"sni_hostname": name} if spec.sends_server_name else {},
+            )
             async with asyncio.timeout(CONNECT_TIMEOUT_S + RESPONSE_TIMEOUT_S):
                 response = await self._client.send(request, stream=True)
                 try:
                     body = await _first(response) if spec.search else b""
                 finally:
                     await response.aclose()
-        except (httpx.HTTPError, OSError, TimeoutError, ssl.SSLError) as failure:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, TimeoutError) as failure:
             return False, f"Failure: {type(failure).__name__}"
         is_passed = response.status_code in HEALTHY_STATUS and spec.search.encode() in body
         verdict = "Success" if is_passed else "Failure"

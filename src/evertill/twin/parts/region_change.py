@@ -74,6 +74,7 @@ async def fail_over(group: GlobalCluster, target: Cluster) -> None:
             await _stop(old)
     async with target.turn:
         group.abandoned.append(old)
+        group.cut_off_s[old.name] = group.world.clock.now_s()
         group.set_primary(target)
         await _promote(target)
     if _is_lost(old):
@@ -91,6 +92,7 @@ async def take_back(group: GlobalCluster, old: Cluster) -> None:
             await group.snapshots.take_unplanned(old, writer)
         await demote(old, group.primary, is_clean=False)
     group.abandoned.remove(old)
+    group.cut_off_s.pop(old.name, None)
     group.keep()
     group.tell("returned", f"{old.name} follows {group.primary.name}.")
 
@@ -106,6 +108,7 @@ async def demote(old: Cluster, primary: Cluster, *, is_clean: bool) -> None:
     writer = old.writer
     old.source = primary
     old.set_writer(None)
+    old.set_quorum("")
     for receiver in old.receivers.values():
         await receiver.kill()
     for instance in old.instances.values():
@@ -154,6 +157,9 @@ async def _until_near(group: GlobalCluster, target: Cluster) -> None:
 async def _until_complete(old: Instance, target: Cluster) -> None:
     """Wait until a standby has the stopped writer's last record."""
     control = await old.control()
+    if not control["Database cluster state"].startswith("shut down"):
+        message = "The old writer did not stop in good order, so its log may not be complete."
+        raise NotCaughtUp(message)
     wanted = wal.position(control["Latest checkpoint location"])
     async with asyncio.timeout(LAST_BYTES_TIMEOUT_S):
         while not await _has(target, wanted):  # noqa: ASYNC110 - the server tells nobody

@@ -22,11 +22,10 @@ NOBODY: Final = "nobody"
 
 def look(group: GlobalCluster, cluster: Cluster) -> None:
     """Set or lift the guard of `cluster` if it is the primary; called once a round."""
-    writer = cluster.writer
-    if cluster is not group.primary or writer is None:
+    if not cluster.is_primary or cluster.writer is None or cluster not in group.members:
         return
     limit = cluster.parameters.get(PARAMETER, "")
-    behind = {item: group.lag_s(item) for item in group.secondaries()}
+    behind = _behind(group, cluster)
     is_exceeded = bool(limit) and min(behind.values(), default=float("inf")) > float(limit)
     if is_exceeded and not cluster.quorum:
         cluster.tell("guard.set", f"Every secondary is more than {limit} s behind; commits wait.")
@@ -35,10 +34,24 @@ def look(group: GlobalCluster, cluster: Cluster) -> None:
     cluster.set_quorum(_quorum(cluster, _nearest(behind)) if is_exceeded else "")
 
 
+def _behind(group: GlobalCluster, cluster: Cluster) -> dict[Cluster, float]:
+    """Return for how long each secondary has missed something, as `cluster` can tell.
+
+    A primary that was given up and cannot be reached does not know that it was. It sees that its
+    secondary receives nothing since then.
+    """
+    if cluster is group.primary:
+        return {item: group.lag_s(item) for item in group.secondaries()}
+    silent_s = group.world.clock.now_s() - group.cut_off_s.get(cluster.name, 0.0)
+    return {group.primary: silent_s}
+
+
 def _nearest(behind: dict[Cluster, float]) -> str:
     if not behind:
         return NOBODY
     cluster = min(behind, key=lambda item: behind[item])
+    if cluster.is_primary:
+        return NOBODY
     looks = {item.member: cluster.tending.look_of(item) for item in cluster.instances.values()}
     return max(looks, key=lambda member: looks[member].received)
 

@@ -33,6 +33,7 @@ AGE_MAX_S: Final = 3_600.0
 LOG_TAIL_BYTES: Final = 4_096
 PREFIX: Final = "/2018-06-01/runtime"
 JSON: Final = ("content-type", "application/json")
+GONE: Final = Answer(status=410)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,7 +63,7 @@ class Environment:
         self._code: Final = code
         self._processes: Final = processes
         self._http: Final = HttpServer(("127.0.0.1", 0), self._answer)
-        self._events: Final[asyncio.Queue[tuple[str, bytes, float]]] = asyncio.Queue(1)
+        self._events: Final[asyncio.Queue[tuple[str, bytes, float] | None]] = asyncio.Queue(2)
         self._answers: dict[str, asyncio.Future[tuple[bytes, str]]] = {}
         self._ready: Final = asyncio.Event()
         self._broken: tuple[bytes, str] | None = None
@@ -108,6 +109,9 @@ class Environment:
         if self._owned is not None:
             self._owned.thaw()
             await self._owned.stop(STOP_TIMEOUT_S)
+        if not self._events.full():
+            # Who waited for an event is gone, and its request ends with it.
+            self._events.put_nowait(None)
         await self._http.stop()
 
     async def invoke(self, payload: bytes) -> Result:
@@ -219,7 +223,10 @@ class Environment:
 
     async def _next(self) -> Answer:
         self._ready.set()
-        request_id, payload, deadline_s = await self._events.get()
+        event = await self._events.get()
+        if event is None:
+            return GONE
+        request_id, payload, deadline_s = event
         headers = {
             "lambda-runtime-aws-request-id": request_id,
             "lambda-runtime-deadline-ms": str(int(deadline_s * 1000)),

@@ -13,8 +13,9 @@ from typing import Final
 
 import psycopg
 from psycopg import generators, pq
+from psycopg.abc import PQGenConn
 from psycopg.pq import abc
-from psycopg.waiting import wait_async, wait_conn_async
+from psycopg.waiting import Wait, wait_async, wait_conn_async
 
 _GOOD: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 # How often the driver looks whether it was told to stop; we cancel its task instead.
@@ -34,20 +35,36 @@ class Session:
         """Connect as `conninfo` says, later."""
         self._conninfo: Final = conninfo
         self._connection: abc.PGconn | None = None
+        self._asking: asyncio.Task[list[Row]] | None = None
         self._turn = asyncio.Lock()
 
     async def ask(self, statement: str, *parameters: str, timeout_s: float) -> list[Row]:
         """Run one statement and return its rows as text; raise Unanswered or psycopg.Error."""
-        try:
-            async with asyncio.timeout(timeout_s), self._turn:
-                return await self._ask(statement, parameters)
-        except TimeoutError as late:
-            self.close()
-            message = f"The server did not answer within {timeout_s:g} s."
-            raise Unanswered(message) from late
+        async with self._turn:
+            task = asyncio.create_task(self._ask(statement, parameters))
+            self._asking = task
+            try:
+                await asyncio.wait({task}, timeout=timeout_s)
+            finally:
+                if not task.done():
+                    task.cancel()
+                    await asyncio.wait({task})
+                self._asking = None
+        if task.cancelled():
+            message = f"The server did not answer within {timeout_s:g} s, or was given up."
+            raise Unanswered(message)
+        return task.result()
 
     def close(self) -> None:
-        """Close the socket, whatever the server does."""
+        """Give up what is being asked and close the socket, whatever the server does."""
+        if self._asking is not None and not self._asking.done():
+            # It closes the socket itself, after the loop has stopped to watch it: the loop would
+            # take the next socket of the same number for this one and never look at it.
+            self._asking.cancel()
+        else:
+            self._drop()
+
+    def _drop(self) -> None:
         if self._connection is not None:
             self._connection.finish()
             self._connection = None
@@ -62,16 +79,33 @@ class Session:
                 generators.execute(connection), connection.socket, _INTERVAL_S
             )
         except BaseException:
-            self.close()
+            self._drop()
             raise
         return _rows(results[-1])
 
     async def _connected(self) -> abc.PGconn:
-        if self._connection is not None:
-            return self._connection
-        made: abc.PGconn = await wait_conn_async(generators.connect(self._conninfo), _INTERVAL_S)
-        self._connection = made
-        return made
+        if self._connection is None:
+            # It is ours from the first byte on: the driver's own way keeps one that it gave up
+            # until it is collected as garbage.
+            self._connection = pq.PGconn.connect_start(self._conninfo.encode())
+            await wait_conn_async(_connect(self._connection), _INTERVAL_S)
+        return self._connection
+
+
+def _connect(connection: abc.PGconn) -> PQGenConn[None]:
+    """Go through the steps of connecting, giving what to wait for before each."""
+    while connection.status != pq.ConnStatus.BAD:
+        match connection.connect_poll():
+            case pq.PollingStatus.OK:
+                connection.nonblocking = 1
+                return
+            case pq.PollingStatus.READING:
+                yield connection.socket, Wait.R
+            case pq.PollingStatus.WRITING:
+                yield connection.socket, Wait.W
+            case _:
+                break
+    raise psycopg.OperationalError(connection.error_message.decode(errors="replace").strip())
 
 
 def _rows(result: abc.PGresult) -> list[Row]:

@@ -60,6 +60,19 @@ class Snapshots:
         name = f"rds:unplanned-global-failover-{cluster.spec.identifier}-{at:%Y-%m-%d-%H-%M-%S}"
         return await self._take(name, "automated", cluster, writer, at)
 
+    async def copy(self, source: Snapshot, name: str, at: datetime) -> Snapshot:
+        """Copy a snapshot, so that it does not expire with the first; raise SnapshotExists."""
+        if name in self._known:
+            raise SnapshotExists
+        place = self._place(name, source.region)
+        # Its folder is ours and its data the servers' user's, as in the first.
+        await _copied(Path(source.data).parent, place)
+        copied = msgspec.structs.replace(
+            source, identifier=name, kind="manual", taken_at=at, data=str(place / "data")
+        )
+        self._note(copied, place)
+        return copied
+
     async def take(self, name: str, cluster: Cluster) -> Snapshot:
         """Copy a cluster as it is; raise SnapshotExists, or PartFailed when it cannot be copied."""
         if name in self._known:
@@ -72,8 +85,7 @@ class Snapshots:
     ) -> Snapshot:
         programs = cluster.world.programs
         programs.make_folder(self._folder)
-        place = self._folder / f"{cluster.spec.region}-{name.replace(':', '-')}"
-        shutil.rmtree(place, ignore_errors=True)
+        place = self._place(name, cluster.spec.region)
         programs.make_folder(place)
         if source.is_running:
             await source.back_up(place / "data")
@@ -82,10 +94,18 @@ class Snapshots:
         made = Snapshot(
             name, cluster.spec.region, cluster.spec.identifier, kind, at, str(place / "data")
         )
-        (place / RECORD).write_bytes(msgspec.json.encode(made))
-        self._known[name] = made
+        self._note(made, place)
         cluster.tell("snapshot", f"The volume of {source.member} is kept as {name}.", snapshot=name)
         return made
+
+    def _place(self, name: str, region: str) -> Path:
+        place = self._folder / f"{region}-{name.replace(':', '-')}"
+        shutil.rmtree(place, ignore_errors=True)
+        return place
+
+    def _note(self, made: Snapshot, place: Path) -> None:
+        (place / RECORD).write_bytes(msgspec.json.encode(made))
+        self._known[made.identifier] = made
 
     def _read(self) -> list[Snapshot]:
         records = sorted(self._folder.glob(f"*/{RECORD}")) if self._folder.is_dir() else []

@@ -198,7 +198,9 @@ class TargetGroup:
             return REGISTERING
         views = Counter(target.views.values())
         healthy = sum(count for view, count in views.items() if view.state == "healthy")
-        if healthy * 2 > len(self._nodes):
+        # Without crossing, only the node of a target's own zone has a view of it.
+        voters = len(self._nodes) if self.spec.crosses_zones else len(target.views)
+        if healthy * 2 > voters:
             return HEALTHY
         return _most(view for view in target.views.values() if view.state != "healthy")
 

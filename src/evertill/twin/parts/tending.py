@@ -29,7 +29,7 @@ FAILURES_MAX: Final = 3
 STUCK_AFTER_S: Final = 10.0
 # Work takes as long as it takes: at a high speed these are no shorter than so many real seconds.
 INTERVAL_MIN_S: Final = 0.2
-ANSWER_MIN_S: Final = 1.5
+ANSWER_MIN_S: Final = 2.5
 STUCK_MIN_S: Final = 3.0
 
 BEAT: Final = (

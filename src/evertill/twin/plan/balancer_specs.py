@@ -66,6 +66,8 @@ class TargetGroupSpec(msgspec.Struct, frozen=True, kw_only=True):
     has_multi_value_headers: bool = False
     # What Route 53 and routing ask for: how many healthy targets a zone needs.
     healthy_min: int = 1
+    # Whether a node sends requests to targets of other zones than its own.
+    crosses_zones: bool = True
 
 
 class Condition(msgspec.Struct, frozen=True):

@@ -140,6 +140,8 @@ def _listener(
     protocol = resource.text("Protocol", "HTTP") or "HTTP"
     if protocol not in PROTOCOLS:
         raise _refused(resource, f"listens by {protocol}")
+    if (resource.text("MutualAuthentication.Mode", "off") or "?") != "off":
+        raise _refused(resource, "asks clients for certificates")
     rules = [
         rule_of(rule, model, bindings)
         for rule in model.resources_of(LISTENER_RULE)
@@ -212,6 +214,8 @@ def _group(resource: Resource, bindings: Bindings) -> TargetGroupSpec:
         function=function,
         has_multi_value_headers=_is_on(settings, multi),
         healthy_min=_healthy_min(settings),
+        # The load balancer's own setting, which a group may leave it to, is always on.
+        crosses_zones=settings.get("load_balancing.cross_zone.enabled") != "false",
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from evertill.assembly import Model, Reference, Resource
 from evertill.twin.addresses import Addresses
-from evertill.twin.plan.bindings import ACCOUNT, Bindings
+from evertill.twin.plan.bindings import Bindings
 from evertill.twin.plan.consumers import Consumer
 from evertill.twin.plan.database_specs import ClusterSpec
 from evertill.twin.plan.databases import CLUSTER, GLOBAL, INSTANCE, DatabasePlan
@@ -80,9 +80,10 @@ def plan_database_gates(
     return tuple(found)
 
 
-def door_arn(spec: ClusterSpec, partition: str = "aws") -> str:
+def door_arn(spec: ClusterSpec) -> str:
     """Return the ARN that `rds-db:connect` is granted on, without the user."""
-    return f"arn:{partition}:rds-db:{spec.region}:{ACCOUNT}:dbuser:{spec.resource_id}"
+    _, partition, _, region, account, *_ = spec.arn.split(":")
+    return f"arn:{partition}:rds-db:{region}:{account}:dbuser:{spec.resource_id}"
 
 
 def _operator(region: str) -> Consumer:

@@ -25,7 +25,8 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A cluster of one region.
 
     `password` is the master's as the template writes it: a text, or a reference to a secret that
-    is resolved when the cluster is founded. A cluster without a master joins as a secondary.
+    is resolved when the cluster is founded. A cluster without a master joins as a secondary;
+    `owner` is the first user that its data has, its own or the one that it gets by replication.
     """
 
     region: str
@@ -40,6 +41,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     database: str = ""
     master: str = ""
     password: str = ""
+    owner: str = ""
     iam: bool = False
     force_ssl: bool = False
     parameter_group: str = ""

@@ -70,6 +70,7 @@ def plan_databases(
         _cluster(model, resource, bindings, places, addresses)
         for resource in model.resources_of(CLUSTER)
     )
+    clusters = tuple(msgspec.structs.replace(c, owner=_owner(c, clusters)) for c in clusters)
     groups = tuple(_global(item, clusters) for item in model.resources_of(GLOBAL))
     joined = {name for group in groups for name in group.members}
     for cluster in clusters:
@@ -196,6 +197,13 @@ def _master(model: Model, cluster: Resource) -> str:
         message = f"{cluster} takes its first user's name from {secret}, which does not name one."
         raise DatabaseUnsupported(message)
     return str(named)
+
+
+def _owner(cluster: ClusterSpec, clusters: Sequence[ClusterSpec]) -> str:
+    """Return the first user of a cluster, or of the one that it is a copy of."""
+    world = cluster.global_identifier
+    others = (item.master for item in clusters if world and item.global_identifier == world)
+    return cluster.master or next(filter(None, others), "")
 
 
 def _password(cluster: Resource, bindings: Bindings) -> str:
