@@ -57,16 +57,16 @@ class Client:
 Story = Callable[[Stage, Client, Client], Awaitable[None]]
 
 
-def told(folder: Path, story: Story, count: int = 2) -> None:
+def told(folder: Path, story: Story, count: int = 2, count_max: int | None = None) -> None:
     async def run() -> None:
-        spec = service_spec(count)
+        spec = service_spec(count, count_max=count_max)
         async with stage(folder, spec) as found:
             ecs = Ecs(
                 REGION,
                 ACCOUNT,
                 services=[found.service],
                 runner=found.runner,
-                definitions=Definitions([spec.task, MIGRATION]),
+                definitions=Definitions([spec.task, MIGRATION], ZONES),
                 zone_of_subnet={f"subnet-{zone[-1]}": zone for zone in ZONES},
             )
             scaling = Scaling(
@@ -208,6 +208,36 @@ def test_a_migration_is_run_in_a_subnet_with_an_override_and_tells_its_exit_code
         assert 2 == len(found.service.running)
 
     told(tmp_path, story)
+
+
+def test_a_family_that_is_new_runs_with_its_variables_in_any_zone(tmp_path: Path) -> None:
+    once = {
+        "name": "web",
+        "image": "node:20-alpine",
+        "command": ["sh", "-c", 'exit "$CODE"'],
+        "environment": [{"name": "CODE", "value": "5"}],
+    }
+
+    async def story(found: Stage, ecs: Client, scales: Client) -> None:
+        del scales
+        await ecs("RegisterTaskDefinition", family="new", containerDefinitions=[once])
+        await ecs("RunTask", cluster="main", taskDefinition="new", count=2)
+        tasks = found.runner.tasks
+        await asyncio.gather(*(task.wait() for task in tasks))
+        assert [{"web": 5}, {"web": 5}] == [task.exit_codes for task in tasks]
+
+    told(tmp_path, story, 0)
+
+
+def test_where_tasks_are_capped_the_counts_are_those_that_they_stand_for(tmp_path: Path) -> None:
+    async def story(found: Stage, ecs: Client, scales: Client) -> None:
+        del scales
+        told = await service(ecs)
+        assert (6, 6) == (told["desiredCount"], told["runningCount"])
+        assert 6 == told["deployments"][0]["runningCount"]
+        assert 2 == len(found.service.running)
+
+    told(tmp_path, story, 6, 2)
 
 
 def test_an_image_that_nothing_stands_for_is_refused_when_it_is_registered(

@@ -143,8 +143,8 @@ def _deployment_words(service: Service, deployment: Deployment) -> Words:
         "status": "PRIMARY" if is_primary else "ACTIVE",
         "taskDefinition": deployment.spec.arn,
         "desiredCount": service.count if is_primary else 0,
-        "runningCount": sum(task.status == RUNNING for task in tasks),
-        "pendingCount": sum(task.status == PENDING for task in tasks),
+        "runningCount": _standing(service, tasks, RUNNING),
+        "pendingCount": _standing(service, tasks, PENDING),
         "failedTasks": deployment.failures,
         "rolloutState": deployment.state,
         "rolloutStateReason": deployment.reason,
@@ -214,7 +214,12 @@ def _definition_words(container: ContainerSpec) -> Words:
 
 
 def _count(service: Service, status: str) -> int:
-    return sum(hand.task.status == status for hand in service.crew)
+    return _standing(service, [hand.task for hand in service.crew], status)
+
+
+def _standing(service: Service, tasks: Sequence[Task], status: str) -> int:
+    """Count tasks, each for as many as it stands for: whoever waits for a count must see it."""
+    return round(sum(task.status == status for task in tasks) * service.stands_for)
 
 
 def _moment(epoch_s: float) -> datetime:

@@ -88,6 +88,12 @@ class Service:
         return self._is_steady
 
     @property
+    def stands_for(self) -> float:
+        """Return how many tasks a started one stands for: more than one where they are capped."""
+        started = self.spec.capped(self.count)
+        return self.count / started if started else 1.0
+
+    @property
     def running(self) -> list[Task]:
         """Return the tasks that run, those that leave included."""
         return [hand.task for hand in self.crew if hand.task.status == RUNNING]
