@@ -11,7 +11,7 @@ from typing import Final
 
 from psycopg.conninfo import make_conninfo
 
-from evertill.service.cloud import Identity, read_admin_login
+from evertill.service.cloud import read_admin_login
 from evertill.storage import provisioning
 
 # Settings of the service that a command reads without being one (see service/settings.py).
@@ -27,5 +27,5 @@ def admin_url(environment: Mapping[str, str]) -> str:
     name = environment.get(SECRET_VARIABLE)
     if not name:
         return url
-    login = read_admin_login(name, environment.get(REGION_VARIABLE, ""), Identity(environment))
+    login = read_admin_login(name, environment.get(REGION_VARIABLE, ""))
     return make_conninfo(url, user=login.username, password=login.password)

@@ -1,0 +1,122 @@
+"""The databases of all regions, the gates in front of them, and what RDS's API says of them.
+
+They are put together for all regions at once, because a global cluster is one of several regions.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from evertill.twin.api.handled import Handled
+from evertill.twin.api.rds import Rds
+from evertill.twin.part import Part
+from evertill.twin.parts.cluster import Cluster, World
+from evertill.twin.parts.database_endpoints import Surroundings, gate_of, operator_endpoints
+from evertill.twin.parts.database_metrics import DatabaseMetrics
+from evertill.twin.parts.global_cluster import GlobalCluster
+from evertill.twin.parts.snapshots import Snapshots
+from evertill.twin.plan.bindings import ACCOUNT
+from evertill.twin.running.ground import Ground
+
+FOLDER: Final = "databases"
+# A reference to a secret as templates write it, and the key in it, if any.
+DYNAMIC: Final = re.compile(
+    r"\{\{resolve:secretsmanager:(.+?)(?::SecretString(?::([^:}]*))?[^}]*)?\}\}"
+)
+
+# Reads a secret of a region, named as ECS does.
+ReadSecret = Callable[[str, str], Awaitable[str]]
+
+
+class Databases:
+    """All databases of a twin."""
+
+    def __init__(self, ground: Ground, read_secret: ReadSecret) -> None:
+        """Put them together from the plan."""
+        plan = ground.plan
+        self._ground: Final = ground
+        self._read_secret: Final = read_secret
+        folder = ground.folder / FOLDER
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+        world = World(
+            clock=ground.clock,
+            links=ground.links,
+            timeline=ground.timeline,
+            processes=ground.processes,
+            programs=ground.programs,
+            secrets=ground.passwords,
+            resolve=self._resolve,
+        )
+        self.clusters: Final = {
+            spec.name: Cluster(spec, world, folder / spec.name.replace("/", "-"))
+            for spec in plan.databases.clusters
+        }
+        self.snapshots: Final = Snapshots(folder / "snapshots")
+        self.groups: Final = {
+            f"global/database/{spec.identifier}": GlobalCluster(
+                spec,
+                [self.clusters[name] for name in spec.members],
+                world,
+                folder / f"global-{spec.identifier}",
+                self.snapshots,
+            )
+            for spec in plan.databases.globals
+        }
+        around = Surroundings(
+            clusters=self.clusters,
+            global_clusters=self.groups,
+            identities=ground.identities,
+            make_context=self._context,
+            clock=ground.clock,
+            links=ground.links,
+            timeline=ground.timeline,
+        )
+        self.gates: Final = [gate_of(spec, around) for spec in plan.database_gates]
+        self._metrics: Final = DatabaseMetrics(
+            list(self.clusters.values()), list(self.groups.values()), ground.store, ground.clock
+        )
+
+    @property
+    def parts(self) -> list[Part]:
+        """Return the parts in the order of their start."""
+        return [*self.groups.values(), *self.clusters.values(), *self.gates, self._metrics]
+
+    def writers(self) -> set[str]:
+        """Return the regions whose database takes writes."""
+        return {item.spec.region for item in self.clusters.values() if item.is_primary}
+
+    def api(self, region: str) -> Handled:
+        """Return what answers for RDS in a region."""
+        handler = Rds(
+            region,
+            ACCOUNT,
+            clusters=[item for item in self.clusters.values() if item.spec.region == region],
+            global_clusters=list(self.groups.values()),
+            snapshots=self.snapshots,
+            endpoints=operator_endpoints(self._ground.plan.database_gates),
+        )
+        return Handled("rds", handler)
+
+    async def _resolve(self, text: str) -> str:
+        found = DYNAMIC.fullmatch(text)
+        if found is None:
+            return text
+        region = next(iter(self._ground.plan.places.regions))
+        if found[1].startswith("arn:"):
+            region = found[1].split(":")[3]
+        return await self._read_secret(region, f"{found[1]}:{found[2]}::" if found[2] else found[1])
+
+    def _context(self, host: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "certificate.pem"
+            file.touch(mode=0o600)
+            file.write_bytes(self._ground.authority.certificate([host]))
+            context.load_cert_chain(file)
+        return context
