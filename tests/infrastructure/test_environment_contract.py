@@ -51,7 +51,7 @@ def test_the_service_reads_every_variable_of_its_template(assembly: Assembly, re
     settings = read_settings(given)
     assert ("0.0.0.0", 8080) == (settings.host, settings.port)  # noqa: S104 - inside a task
     assert ("iam", region) == (settings.database_login, settings.region)
-    assert callable(login.address(settings))
+    assert callable(login.addresses(settings).writer)
 
 
 @pytest.mark.parametrize("family", ["payment-service", "payment-migration"])

@@ -14,6 +14,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.service import metrics
+from evertill.storage.sources import Sources
 from evertill.storage.statements import STATEMENTS
 
 PROBE_INTERVAL_S: Final = 1.0
@@ -25,15 +26,22 @@ ROLE_INTERVAL_S: Final = 30.0
 WRITABLE: Final = "This region takes writes."
 READ_ONLY: Final = "This region takes no writes."
 
+_REASONS: Final = {
+    True: None,
+    False: "The database takes no writes: this is a standby.",
+    None: "The database cannot be reached, or has not been migrated.",
+}
+
 log = logging.getLogger(__name__)
 
 
 class Probe:
     """What is known about the database, and since when."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        """Ask through `pool`."""
+    def __init__(self, pool: AsyncConnectionPool, sources: Sources) -> None:
+        """Ask the writer through `pool`, and let `sources` know what it says."""
         self._pool = pool
+        self._sources = sources
         self._loop = asyncio.get_running_loop()
         self._reason: str | None = "The database has not been asked yet."
         self._asked_s = self._loop.time()
@@ -48,7 +56,10 @@ class Probe:
     async def run(self) -> None:
         """Ask again and again."""
         while True:
-            self._reason = await self._ask()
+            began_s = self._loop.time()
+            takes_writes = await self._ask()
+            self._sources.observe(began_s, takes_writes=takes_writes)
+            self._reason = _REASONS[takes_writes]
             self._asked_s = self._loop.time()
             self._tell_role()
             metrics.READY.set(self._reason is None)
@@ -61,7 +72,8 @@ class Probe:
             self._tell_at_s = self._asked_s + ROLE_INTERVAL_S
             log.info(READ_ONLY if self._reason else WRITABLE)
 
-    async def _ask(self) -> str | None:
+    async def _ask(self) -> bool | None:
+        """Return whether the database takes writes, None when it does not answer."""
         try:
             async with (
                 asyncio.timeout(PROBE_TIMEOUT_S),
@@ -69,5 +81,5 @@ class Probe:
             ):
                 row = await (await connection.execute(STATEMENTS["probe"])).fetchone()
         except (TimeoutError, psycopg.Error, PoolTimeout, TooManyRequests):
-            return "The database cannot be reached, or has not been migrated."
-        return None if row == (True,) else "The database takes no writes: this is a standby."
+            return None
+        return row == (True,)
