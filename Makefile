@@ -1,8 +1,9 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests bench bench-large bench-journal openapi \
-	synth lint-infra locks runtime infra dev lint-tools clean-state clean
+.PHONY: help up test lint format types check-types tests bench bench-large bench-journal \
+	bench-validation openapi synth lint-infra validation-asset locks runtime infra dev lint-tools \
+	clean-state clean
 
 BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
@@ -52,11 +53,21 @@ synth: infra ## Write the CloudFormation templates to cdk.out; for production: m
 lint-infra: dev lint-tools ## Run cfn-lint, cdk-nag, checkov and the IAM checks; print a table of counts
 	@$(BIN)/python -m evertill.audit $(ARGS)
 
+validation-asset: dev ## Build the validation function's asset for AWS Lambda (arm64) into build/
+	@$(BIN)/python -m scripts.validation_asset $(ARGS)
+
+bench-validation: dev ## Measure cold and warm starts of the validation function, and its size
+	@$(BIN)/python -m benchmarks.validation $(ARGS)
+
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
 	@cd requirements && for name in runtime infra dev lint; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
-			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; done
+			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; \
+		if [ $$name = runtime ]; then uv pip compile --quiet --upgrade \
+			--python-platform aarch64-manylinux2014 --python-version 3.13 \
+			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
+			--no-header --no-annotate validation.in -o validation.txt || exit 1; fi; done
 
 clean-state: ## Delete the local database and everything else under .evertill (asks first)
 	@for pid in .evertill/*/postmaster.pid; do if [ -e "$$pid" ]; then \

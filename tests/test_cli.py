@@ -153,6 +153,22 @@ def test_a_login_that_may_not_be_let_in_is_told_what_to_ask_for(server: str) -> 
         provisioning.allow_service(weak, "weak")
 
 
+def test_migrate_lets_the_validation_functions_login_validate_and_no_more(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(server) as connection:
+        connection.execute("CREATE ROLE lambda_login LOGIN")
+    monkeypatch.setenv(URL_VARIABLE, server)
+    monkeypatch.setenv(provisioning.VALIDATION_USER_VARIABLE, "lambda_login")
+    assert main(["migrate"]) == 0
+    with psycopg.connect(server) as connection:
+        roles = connection.execute(
+            "SELECT pg_has_role('lambda_login', 'evertill_validation', 'MEMBER'),"
+            " pg_has_role('lambda_login', 'evertill_service', 'MEMBER')"
+        ).fetchone()
+    assert roles == (True, False)
+
+
 @pytest.mark.parametrize(
     "terms",
     [

@@ -13,10 +13,10 @@ import pytest
 from tests.support.service import Api, new_key, new_payment
 from tests.support.wire import Wire, request
 
+from evertill.domain.requests import BODY_SIZE_MAX
 from evertill.service import http
 from evertill.service.exchange import Exchange, Response
 from evertill.service.http import (
-    BODY_SIZE_MAX,
     HEADERS_MAX,
     HEADERS_SIZE_MAX,
     PIPELINED_MAX,

@@ -19,9 +19,9 @@ from evertill.domain.errors import (
     Overloaded,
     Unavailable,
 )
+from evertill.domain.requests import check_media_type
 from evertill.service import docs, logs, metrics
 from evertill.service.auth import Authenticator
-from evertill.service.bodies import check_media_type
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server

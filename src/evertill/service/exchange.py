@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from evertill.domain import ids
+from evertill.domain import ids, problems
 from evertill.domain.errors import EvertillError, MalformedRequest
-from evertill.service import problems
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"

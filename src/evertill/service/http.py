@@ -27,9 +27,9 @@ from evertill.domain.errors import (
     Overloaded,
     RequestTimeout,
 )
+from evertill.domain.requests import BODY_SIZE_MAX
 from evertill.service.exchange import Exchange, Response
 
-BODY_SIZE_MAX: Final = 1 << 20
 HEADERS_SIZE_MAX: Final = 16 << 10
 HEADERS_MAX: Final = 64
 # What may come in of a message before its headers are complete, and of all of it: bounds on what

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from functools import lru_cache
 from time import gmtime, strftime, time
 from typing import Final
 
 import msgspec
 
-from evertill.domain.cards import redact
+from evertill.domain.scrubbing import scrub
 
 FLUSH_INTERVAL_S: Final = 0.1
 BUFFER_SIZE_MAX: Final = 1 << 20
 
-_SECRET: Final = re.compile(r"\bsk_[\w-]+|(?i:bearer\s+)\S+|\btok_[\w-]+")
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -107,8 +105,3 @@ def now() -> str:
 @lru_cache(maxsize=2)
 def _second(now_s: int) -> str:
     return strftime("%Y-%m-%dT%H:%M:%S", gmtime(now_s))
-
-
-def scrub(text: str) -> str:
-    """Replace keys, tokens and long digit strings."""
-    return redact(_SECRET.sub("[redacted]", text))

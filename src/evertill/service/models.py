@@ -11,42 +11,13 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from evertill.domain.money import AMOUNT_MINOR_MAX
-from evertill.domain.payments import Balance, DeclineReason, Payment
+from evertill.domain.payments import Balance, Payment
+from evertill.domain.requests import Amount, Currency, Reference, Source
 
 BATCH_ITEMS_MAX: Final = 1_000
 PAGE_SIZE_MAX: Final = 100
 PAGE_SIZE_DEFAULT: Final = 20
 
-Amount = Annotated[
-    int,
-    Meta(ge=1, le=AMOUNT_MINOR_MAX, description="Minor units of the currency.", examples=[1099]),
-]
-Currency = Annotated[
-    str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code.", examples=["USD"])
-]
-# PostgreSQL's text cannot hold NUL, and control characters have no place in a reference. `$` alone
-# matches before a line feed at the end too, in Python's dialect though not in JSON Schema's.
-Source = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[!-~]+$(?!\n)",
-        description="Opaque token of whatever is paid with; never a card number.",
-        examples=["tok_4f9a1c"],
-    ),
-]
-Reference = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)",
-        description="The merchant's own reference.",
-        examples=["order-1001"],
-    ),
-]
 Description = Annotated[
     str,
     Meta(
@@ -116,17 +87,6 @@ class NewRefund(
     reference: Reference | None = None
 
 
-class NewValidation(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A payment to decide about without taking it."""
-
-    amount: Amount
-    currency: Currency
-    source: Source
-    reference: Reference | None = None
-
-
 EventType = Literal[
     "payment.authorized",
     "payment.declined",
@@ -160,21 +120,6 @@ class NewRedelivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     event_id: Annotated[str, Meta(max_length=64, examples=["evt_019a2b3c4d5e7f008192a3b4c5d6e7f8"])]
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What went wrong, as RFC 9457 has it; branch on `code`."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    request_id: str | None = None
-    field: str | None = None
-    payment_id: str | None = None
-    current_status: str | None = None
-    requested_status: str | None = None
-
-
 class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one payment of a batch: `body` is what it alone would have been answered."""
 
@@ -198,13 +143,6 @@ class BatchResults(msgspec.Struct, frozen=True, kw_only=True):
     """One result for each payment of the batch, in its order."""
 
     results: list[BatchResult]
-
-
-class Validation(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a payment would be taken now."""
-
-    valid: bool
-    decline: DeclineReason | None
 
 
 class PaymentPage(msgspec.Struct, frozen=True, kw_only=True):

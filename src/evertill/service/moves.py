@@ -11,8 +11,8 @@ from psycopg_pool import AsyncConnectionPool
 from evertill.domain import ids, moves
 from evertill.domain.idempotency import body_digest, read_key, scope_digest
 from evertill.domain.payments import StoredPayment
+from evertill.domain.requests import check_text, read_body
 from evertill.service.auth import Caller
-from evertill.service.bodies import check_text, read_body
 from evertill.service.exchange import REPLAYED, Exchange, Response
 from evertill.service.models import NewCancel, NewCapture, NewRefund
 from evertill.storage.moves import Decide, MoveRequest, move_payment

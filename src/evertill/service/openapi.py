@@ -16,11 +16,12 @@ from typing import Any, Final
 import msgspec
 
 import evertill
-from evertill.domain import errors
+from evertill.domain import errors, problems
 from evertill.domain.idempotency import KEY_LENGTH_MAX
-from evertill.service import docs, metrics, problems
+from evertill.domain.problems import Problem
+from evertill.service import docs, metrics
 from evertill.service.exchange import JSON, PROBLEM_JSON
-from evertill.service.models import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, Problem, Readiness
+from evertill.service.models import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, Readiness
 from evertill.service.operations import OPERATIONS, TAGS, Errors
 from evertill.service.routes import ROUTES, Route
 

@@ -10,17 +10,17 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from evertill.domain import ids
+from evertill.domain import ids, problems
 from evertill.domain.errors import (
     EvertillError,
     InvalidRequest,
     KeyReused,
 )
 from evertill.domain.idempotency import body_digest, check_key, read_key, scope_digest
+from evertill.domain.requests import read_body
 from evertill.domain.rules import Attempt, source_key
-from evertill.service import problems
 from evertill.service.auth import Caller
-from evertill.service.bodies import check_payment, read_batch, read_body
+from evertill.service.bodies import check_payment, read_batch
 from evertill.service.exchange import REPLAYED, Exchange, Response
 from evertill.service.models import BATCH_ITEMS_MAX, BatchItem, NewPayment
 from evertill.storage.committer import Committer

@@ -14,18 +14,17 @@ import msgspec
 from evertill.domain import ids
 from evertill.domain.errors import InvalidRequest, NotFound, Unavailable
 from evertill.domain.payments import decline_reason
+from evertill.domain.requests import NewValidation, Validation, read_body
 from evertill.domain.rules import Attempt, decide, source_key
 from evertill.service.auth import Caller
-from evertill.service.bodies import check_payment, read_body
+from evertill.service.bodies import check_payment
 from evertill.service.exchange import Exchange, Response
 from evertill.service.models import (
     PAGE_SIZE_DEFAULT,
     PAGE_SIZE_MAX,
     Balances,
-    NewValidation,
     PageSize,
     PaymentPage,
-    Validation,
 )
 from evertill.storage import reads
 from evertill.storage.sources import Sources

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple
 
-from evertill.domain import payments
+from evertill.domain import payments, requests
 from evertill.domain.errors import MethodNotAllowed, NotFound
 from evertill.service import models
 
@@ -94,8 +94,8 @@ ROUTES: Final = (
         "read",
         "Decide about a payment, not taking it",
         200,
-        models.Validation,
-        models.NewValidation,
+        requests.Validation,
+        requests.NewValidation,
     ),
     Route("GET", "/v1/balances", "list_balances", "read", "List balances", 200, models.Balances),
     Route("GET", "/v1/events", "list_events", "read", "List events", 200, models.EventPage),

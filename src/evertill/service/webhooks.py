@@ -15,10 +15,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from evertill.domain import ids
 from evertill.domain.errors import InvalidRequest, NotFound
+from evertill.domain.requests import read_body
 from evertill.domain.webhooks import new_secret
 from evertill.journal.addresses import AddressRefused, check_url
 from evertill.service.auth import Caller
-from evertill.service.bodies import read_body
 from evertill.service.exchange import Exchange, Response
 from evertill.service.models import (
     DeadLetterList,

@@ -505,3 +505,66 @@ BEGIN
     RETURN FOUND;
 END
 $$;
+
+-- What the validation function may ask and do, all of it: it reads no table and writes to one.
+
+-- The merchant and the scopes behind an API key's digest; nothing for an unknown or revoked key.
+CREATE OR REPLACE FUNCTION find_caller(digest bytea)
+RETURNS TABLE (merchant_id bigint, active boolean, terms text, scopes text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+    SELECT m.merchant_id, m.active, m.terms::text, k.scopes
+    FROM api_keys AS k
+    JOIN merchants AS m USING (merchant_id)
+    WHERE k.key_digest = digest AND k.revoked_at IS NULL
+$$;
+
+-- The merchant of a name, for callers that AWS has authenticated.
+CREATE OR REPLACE FUNCTION find_merchant(of_name text)
+RETURNS TABLE (merchant_id bigint, active boolean, terms text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+    SELECT m.merchant_id, m.active, m.terms::text FROM merchants AS m WHERE m.name = of_name
+$$;
+
+-- A source's history as the rules want it: the statement find_history for one source. It is asked of
+-- a reader, so it lags behind by as much as the reader does.
+CREATE OR REPLACE FUNCTION source_history(of_source_key bigint)
+RETURNS TABLE (attempts bigint[], approved_minor bigint[], amounts_minor bigint[], refs text[])
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = evertill, pg_temp
+SET enable_seqscan = off AS $$
+    SELECT ARRAY[count(*) FILTER (WHERE p.created_at > at - interval '1 minute'),
+            count(*) FILTER (WHERE p.created_at > at - interval '1 hour'), count(*)],
+        ARRAY[coalesce(sum(amount_minor) FILTER (WHERE approved
+                AND p.created_at > at - interval '1 minute'), 0)::bigint,
+            coalesce(sum(amount_minor) FILTER (WHERE approved
+                AND p.created_at > at - interval '1 hour'), 0)::bigint,
+            coalesce(sum(amount_minor) FILTER (WHERE approved), 0)::bigint],
+        coalesce(array_agg(amount_minor) FILTER (WHERE approved
+            AND p.created_at > at - interval '1 minute'), '{}'),
+        coalesce(array_agg(reference) FILTER (WHERE approved
+            AND p.created_at > at - interval '1 minute'), '{}')
+    FROM (SELECT clock_timestamp() AS at OFFSET 0) AS now
+    CROSS JOIN LATERAL (
+        SELECT created_at, amount_minor, reference, status <> 'declined' AS approved
+        FROM payments
+        WHERE source_key = of_source_key AND created_at > at - interval '24 hours'
+        ORDER BY created_at DESC
+        LIMIT 1000
+    ) AS p
+$$;
+
+-- Store a decision. A repeat of the same id changes nothing, so a caller that lost its connection
+-- may simply ask again.
+CREATE OR REPLACE FUNCTION record_validation(
+    of_validation_id uuid, decided_at timestamptz, region text, caller text, merchant_id bigint,
+    payment_reference text, currency text, exponent smallint, amount_minor numeric, source text,
+    decline_code text
+) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+    INSERT INTO validations (validation_id, decided_at, region, caller, merchant_id,
+        payment_reference, currency, exponent, amount_minor, source, decline_code)
+    VALUES (of_validation_id, record_validation.decided_at, record_validation.region,
+        record_validation.caller, record_validation.merchant_id,
+        record_validation.payment_reference, record_validation.currency,
+        record_validation.exponent, record_validation.amount_minor, record_validation.source,
+        record_validation.decline_code)
+    ON CONFLICT DO NOTHING
+$$;

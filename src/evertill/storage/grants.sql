@@ -7,3 +7,9 @@ GRANT EXECUTE ON FUNCTION record_payments, lock_payment, lock_expired, record_mo
     settle_captures, fold_balances, claim_outbox, settle_outbox, fan_out_webhooks,
     claim_deliveries, finish_delivery, create_webhook, remove_webhook, rotate_webhook, enable_webhook,
     redeliver_event TO evertill_service;
+
+-- What the validation function's role may do: four questions and answers, and no table at all. A
+-- stolen login of it can take no payment and read no ledger.
+GRANT USAGE ON SCHEMA evertill TO evertill_validation;
+GRANT EXECUTE ON FUNCTION find_caller, find_merchant, source_history, record_validation
+    TO evertill_validation;

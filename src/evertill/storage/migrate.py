@@ -20,6 +20,7 @@ from evertill.domain.errors import EvertillError
 MIGRATION_LOCK: Final = 0x45564552
 BASELINE_VERSION: Final = 1
 SERVICE_ROLE: Final = "evertill_service"
+VALIDATION_ROLE: Final = "evertill_validation"
 
 _ROOM: Final = resources.files("evertill.storage")
 
@@ -69,20 +70,21 @@ def migrate(conninfo: str, migrations: Iterable[Migration] | None = None) -> int
     return latest
 
 
-def create_login(conninfo: str, user: str, password: str) -> None:
-    """Create the login `user`, or set its password, as a member of the service's role."""
+def create_login(conninfo: str, user: str, password: str, role: str = SERVICE_ROLE) -> None:
+    """Create the login `user`, or set its password, as a member of `role`."""
     with psycopg.connect(conninfo) as connection:
         _create_role(connection, user)
         connection.execute(
             sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(user), password)
         )
         connection.execute(
-            sql.SQL("GRANT {} TO {}").format(sql.Identifier(SERVICE_ROLE), sql.Identifier(user))
+            sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(user))
         )
 
 
 def _prepare(connection: psycopg.Connection) -> int:
-    _create_role(connection, SERVICE_ROLE)
+    for role in (SERVICE_ROLE, VALIDATION_ROLE):
+        _create_role(connection, role)
     connection.execute("CREATE SCHEMA IF NOT EXISTS evertill")
     connection.execute("SET LOCAL search_path = evertill")
     known = connection.execute("SELECT to_regclass('schema_version') IS NOT NULL").fetchone()

@@ -21,6 +21,7 @@ from evertill.storage.statements import STATEMENTS
 
 URL_VARIABLE: Final = "EVERTILL_DATABASE_URL"
 ADMIN_URL_VARIABLE: Final = "EVERTILL_ADMIN_DATABASE_URL"
+VALIDATION_USER_VARIABLE: Final = "EVERTILL_VALIDATION_USER"
 CONNECT_TIMEOUT_S: Final = 10
 # Whoever is a member of it logs in by IAM and by nothing else.
 IAM_ROLE: Final = "rds_iam"
@@ -41,7 +42,7 @@ class NoIamLogins(EvertillError):
 
 
 class RoleNotGranted(EvertillError):
-    """The service's login may not act as the role that the schema grants its rights to."""
+    """A login may not act as the role that the schema grants its rights to."""
 
     code = "role_not_granted"
 
@@ -109,17 +110,17 @@ def _has_role(connection: psycopg.Connection, role: str) -> bool:
     return found is not None
 
 
-def allow_service(admin_url: str, user: str) -> None:
-    """Let the login `user` act as the service's role; raise RoleNotGranted when we may not."""
+def allow_service(admin_url: str, user: str, role: str = SERVICE_ROLE) -> None:
+    """Let the login `user` act as `role`; raise RoleNotGranted when we may not."""
     with psycopg.connect(admin_url) as connection:
         if connection.execute(STATEMENTS["is_superuser"], {"user": user}).fetchone() == (True,):
             return
-        grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(SERVICE_ROLE), sql.Identifier(user))
+        grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(user))
         try:
             connection.execute(grant)
         except psycopg.Error as error:
             message = (
-                f"The login {user} may not act as {SERVICE_ROLE}. Run this in the database as an "
+                f"The login {user} may not act as {role}. Run this in the database as an "
                 f"administrator: {grant.as_string()}"
             )
             raise RoleNotGranted(message) from error

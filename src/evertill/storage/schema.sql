@@ -279,6 +279,23 @@ CREATE TABLE settlement_progress (
 );
 INSERT INTO settlement_progress (settled_until) VALUES ('2026-01-01T00:00:00Z');
 
+-- What the validation function decided, taking no payment. A direct invoke may name no merchant and no
+-- source; amounts over the limit are decisions too, so an amount here may be larger than a payment's.
+CREATE TABLE validations (
+    validation_id uuid PRIMARY KEY,
+    decided_at timestamptz NOT NULL,
+    region text NOT NULL,
+    caller text NOT NULL CHECK (caller IN ('direct', 'http')),
+    merchant_id bigint,
+    payment_reference text CHECK (length(payment_reference) <= 64),
+    currency text NOT NULL CHECK (length(currency) = 3),
+    exponent smallint NOT NULL CHECK (exponent BETWEEN 0 AND 4),
+    amount_minor numeric(20) NOT NULL,
+    source text CHECK (length(source) <= 64),
+    decline_code text
+);
+CREATE INDEX validations_by_time ON validations USING brin (decided_at);
+
 -- The ledger is append-only for everybody, its owner included.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

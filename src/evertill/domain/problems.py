@@ -2,7 +2,7 @@
 
 One table says it for every error, so that a handler only raises. Types are URNs: stable names that
 nobody has to host. What is not an EvertillError is an internal error, whose cause goes to the log
-and never to a caller.
+and never to a caller. The service and the validation function answer by the same table.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from evertill.domain import errors
-from evertill.service.models import Problem
 
 STATUSES: Final[dict[type[errors.EvertillError], HTTPStatus]] = {
     errors.MalformedRequest: HTTPStatus.BAD_REQUEST,
@@ -54,6 +53,21 @@ RETRY_AFTER_S: Final[dict[type[errors.EvertillError], int]] = {
 TYPE_PREFIX: Final = "urn:evertill:problem:"
 
 _titles: Final = {kind: kind().args[0].split(". ")[0].rstrip(".") for kind in STATUSES}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong, as RFC 9457 has it; branch on `code`."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    request_id: str | None = None
+    field: str | None = None
+    payment_id: str | None = None
+    current_status: str | None = None
+    requested_status: str | None = None
 
 
 def status_of(error: errors.EvertillError) -> HTTPStatus:
