@@ -17,6 +17,7 @@ from evertill.storage import provisioning
 
 # Roles belong to a whole server, which tests share: each run has names of its own.
 USER = f"payment_user_{secrets.token_hex(4)}"
+VALIDATION_USER = f"validation_user_{secrets.token_hex(4)}"
 IAM_ROLE = f"rds_iam_{secrets.token_hex(4)}"
 
 
@@ -36,13 +37,23 @@ def task(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
 @pytest.fixture
 def amazon(postgres: Server) -> Iterator[None]:
     """Give the server the role that RDS has; afterwards neither it nor the login is there."""
-    roles = [sql.Identifier(name) for name in (USER, IAM_ROLE)]
+    roles = [sql.Identifier(name) for name in (USER, VALIDATION_USER, IAM_ROLE)]
     with psycopg.connect(postgres.admin, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE ROLE {}").format(roles[1]))
+        connection.execute(sql.SQL("CREATE ROLE {}").format(roles[2]))
     yield
     with psycopg.connect(postgres.admin, autocommit=True) as connection:
         for role in roles:
             connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+
+
+def roles_of(database: Database, user: str) -> list[str]:
+    """Return what a login may act as."""
+    query = (
+        "SELECT m.rolname FROM pg_auth_members JOIN pg_roles u ON u.oid = member "
+        "JOIN pg_roles m ON m.oid = roleid WHERE u.rolname = %s AND u.rolcanlogin ORDER BY 1"
+    )
+    with psycopg.connect(database.admin_url) as connection:
+        return [row[0] for row in connection.execute(query, [user]).fetchall()]
 
 
 @pytest.mark.usefixtures("amazon")
@@ -51,12 +62,18 @@ def test_the_services_login_is_there_afterwards_and_may_serve(
 ) -> None:
     assert 0 == main(["migrate"])
     assert "The schema is at" in capsys.readouterr().out
-    query = (
-        "SELECT m.rolname FROM pg_auth_members JOIN pg_roles u ON u.oid = member "
-        "JOIN pg_roles m ON m.oid = roleid WHERE u.rolname = %s AND u.rolcanlogin ORDER BY 1"
-    )
-    with psycopg.connect(database.admin_url) as connection:
-        assert [("evertill_service",), (IAM_ROLE,)] == connection.execute(query, [USER]).fetchall()
+    assert ["evertill_service", IAM_ROLE] == roles_of(database, USER)
+
+
+@pytest.mark.usefixtures("amazon")
+def test_the_functions_login_is_there_too_and_may_validate_only(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVERTILL_VALIDATION_USER", VALIDATION_USER)
+    for _ in range(2):
+        assert 0 == main(["migrate"])
+    assert ["evertill_validation", IAM_ROLE] == roles_of(database, VALIDATION_USER)
+    assert ["evertill_service", IAM_ROLE] == roles_of(database, USER)
 
 
 def test_a_server_that_is_none_of_amazons_is_told_in_one_sentence(

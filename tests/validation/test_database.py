@@ -28,9 +28,11 @@ DECISION = {
 }
 
 
-def databases(url: str, reader_url: str = "") -> Databases:
+def databases(url: str, database_reader_url: str = "") -> Databases:
     """Return links to the database at `url`."""
-    return Databases(Settings(database_url=url, reader_url=reader_url, log_bucket="none"))
+    return Databases(
+        Settings(database_url=url, database_reader_url=database_reader_url, log_bucket="none")
+    )
 
 
 @pytest.fixture
@@ -87,6 +89,6 @@ def test_the_writer_is_asked_while_there_is_no_reader(database: Database, deploy
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     nobody = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable"
-    function = deploy(database, EVERTILL_READER_URL=nobody)
+    function = deploy(database, EVERTILL_DATABASE_READER_URL=nobody)
     status, body = direct(function, payment(merchant="unknown"))
     assert (400, "invalid_request") == (status, body["code"])

@@ -115,7 +115,10 @@ def test_a_put_is_signed_as_botocore_signs_it() -> None:
         ({"EVERTILL_LOG_BUCKET": ""}, "EVERTILL_LOG_BUCKET"),
         ({"EVERTILL_DATABASE_URL": "mysql://u@h/d"}, "EVERTILL_DATABASE_URL"),
         ({"EVERTILL_DATABASE_URL": "postgresql://u@h:port/d"}, "EVERTILL_DATABASE_URL"),
-        ({"EVERTILL_READER_URL": "postgresql://u@h/d?sslmode=require"}, "EVERTILL_READER_URL"),
+        (
+            {"EVERTILL_DATABASE_READER_URL": "postgresql://u@h/d?sslmode=require"},
+            "EVERTILL_READER_URL",
+        ),
         (
             {
                 "EVERTILL_DATABASE_LOGIN": "iam",

@@ -15,7 +15,7 @@ from evertill.quickstart.up import up
 from evertill.service import supervisor
 from evertill.service.settings import read_settings
 from evertill.storage import provisioning
-from evertill.storage.migrate import VALIDATION_ROLE, migrate
+from evertill.storage.migrate import SERVICE_ROLE, VALIDATION_ROLE, migrate
 
 PORT_HELP = "Port to listen on; else $EVERTILL_PORT, else 8080."
 # A setting of the service that a migration reads without being one (see service/settings.py).
@@ -59,19 +59,19 @@ def migrate_command(*, is_json: bool) -> None:
 
     Logs in by EVERTILL_ADMIN_DATABASE_URL where it is set, else by EVERTILL_DATABASE_URL. In AWS
     EVERTILL_ADMIN_SECRET names the secret with the administrator's login, and with
-    EVERTILL_DATABASE_LOGIN=iam the service's login is created too. EVERTILL_VALIDATION_USER names
-    the validation function's login, which may then validate only.
+    EVERTILL_DATABASE_LOGIN=iam the logins are created too. EVERTILL_VALIDATION_USER names the
+    validation function's login, which may then validate only.
     """
     url = admin_url(os.environ)
     admin = provisioning.check_server(url)
     version = migrate(url)
     user = provisioning.service_user(os.environ) or admin
     validation_user = os.environ.get(provisioning.VALIDATION_USER_VARIABLE)
-    if os.environ.get(LOGIN_VARIABLE) == "iam":
-        provisioning.create_iam_login(url, user)
-    provisioning.allow_service(url, user)
-    if validation_user:
-        provisioning.allow_service(url, validation_user, VALIDATION_ROLE)
+    roles = {user: SERVICE_ROLE, **({validation_user: VALIDATION_ROLE} if validation_user else {})}
+    for login, role in roles.items():
+        if os.environ.get(LOGIN_VARIABLE) == "iam":
+            provisioning.create_iam_login(url, login)
+        provisioning.allow_service(url, login, role)
     click.echo(json.dumps({"version": version}) if is_json else f"The schema is at {version}.")
 
 
