@@ -169,6 +169,14 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
         paths=(
             "Compute/Task/Role/DefaultPolicy/Resource",
             "Compute/Task/StartRole/DefaultPolicy/Resource",
+            "Validation/Role/DefaultPolicy/Resource",
+        ),
+        rules=_in_both("IAMNoInlinePolicy"),
+        reason=_INLINE,
+    ),
+    Acknowledgement(
+        stack="migration-*",
+        paths=(
             "Migration/Task/Role/DefaultPolicy/Resource",
             "Migration/Task/StartRole/DefaultPolicy/Resource",
         ),
@@ -177,10 +185,13 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
     ),
     Acknowledgement(
         stack="service-*",
-        paths=(
-            "Compute/Task/StartRole/DefaultPolicy/Resource",
-            "Migration/Task/StartRole/DefaultPolicy/Resource",
-        ),
+        paths=("Compute/Task/StartRole/DefaultPolicy/Resource",),
+        rules=("AwsSolutions-IAM5[Resource::*]",),
+        reason="ecr:GetAuthorizationToken knows no resources; the images are named beside it.",
+    ),
+    Acknowledgement(
+        stack="migration-*",
+        paths=("Migration/Task/StartRole/DefaultPolicy/Resource",),
         rules=("AwsSolutions-IAM5[Resource::*]",),
         reason="ecr:GetAuthorizationToken knows no resources; the images are named beside it.",
     ),
@@ -197,7 +208,13 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
     ),
     Acknowledgement(
         stack="service-*",
-        paths=("Compute/Task/Definition/Resource", "Migration/Task/Definition/Resource"),
+        paths=("Compute/Task/Definition/Resource",),
+        rules=("AwsSolutions-ECS2",),
+        reason="The variables are names of resources; what is secret is read with the role.",
+    ),
+    Acknowledgement(
+        stack="migration-*",
+        paths=("Migration/Task/Definition/Resource",),
         rules=("AwsSolutions-ECS2",),
         reason="The variables are names of resources; what is secret is read with the role.",
     ),
@@ -215,7 +232,11 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
     ),
     Acknowledgement(
         stack="watch-*",
-        paths=("Alarms/db-replication-silent-signal/Resource", "Alarms/region-writer/Resource"),
+        paths=(
+            "Alarms/db-replication-silent-signal/Resource",
+            "Alarms/db-replication-silent-signal-by-cluster/Resource",
+            "Alarms/region-writer/Resource",
+        ),
         rules=("NIST.800.53.R5-CloudWatchAlarmAction",),
         reason="A signal that composite alarms combine; they tell people, it alone means nothing.",
     ),
