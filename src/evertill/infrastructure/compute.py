@@ -53,7 +53,6 @@ class Compute(Construct):
         super().__init__(scope, construct_id)
         self.task = self._task(data)
         self.service = self._service(network, data.names, cluster)
-        CfnOutput(scope, "ClusterName", value=cluster.cluster_name)
         CfnOutput(scope, "ServiceName", value=self.service.service_name)
 
     def _task(self, data: DataStack) -> OurTask:
@@ -104,9 +103,11 @@ class Compute(Construct):
             max_healthy_percent=HEALTHY_PERCENT_MAX,
             health_check_grace_period=Duration.seconds(GRACE_PERIOD_S),
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
-            # By name: the alarms are in the watch stack, which is deployed later. ECS asks
-            # for them when a release replaces another (aws/copilot-cli#4294), and holds nothing
-            # against a deployment that rings already when it starts:
+            # By name: the alarms are in the watch stack, which is deployed later. The CDK's own
+            # example names alarms that are made after the service; ECS asks for them when a release
+            # replaces another (aws/copilot-cli#4294), and holds nothing against a deployment that
+            # rings already when it starts:
+            # https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_ecs.DeploymentAlarmConfig.html
             # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
             deployment_alarms=ecs.DeploymentAlarmConfig(
                 alarm_names=deployment_alarms(names), behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM

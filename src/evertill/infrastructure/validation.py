@@ -20,7 +20,7 @@ from constructs import Construct
 from evertill.infrastructure.addresses import database_urls
 from evertill.infrastructure.asset import AUTHORITIES
 from evertill.infrastructure.log_groups import log_group
-from evertill.infrastructure.names import VALIDATION_USER
+from evertill.infrastructure.names import VALIDATION_USER, Names
 from evertill.infrastructure.rights import add_to_log, log_in
 from evertill.infrastructure.stacks import DataStack, NetworkStack
 
@@ -92,10 +92,8 @@ class Validation(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description="What the validation function may do",
         )
-        join = iam.PolicyStatement(
-            sid="JoinNetwork", actions=list(INTERFACE_ACTIONS), resources=["*"]
-        )
-        for statement in (log_in(data, VALIDATION_USER), *add_to_log(data), join):
+        join = _join_network(data.names)
+        for statement in (log_in(data, VALIDATION_USER), *add_to_log(data), *join):
             role.add_to_policy(statement)
         self.log_group.grant_write(role)
         return role
@@ -123,6 +121,24 @@ class Validation(Construct):
         )
         targets.node.add_dependency(permission)
         return targets
+
+
+def _join_network(names: Names) -> list[iam.PolicyStatement]:
+    """Let Lambda make the function's network interfaces, and the function's own code not.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    """
+    actions, function = list(INTERFACE_ACTIONS), f"function:{names.validation}"
+    return [
+        iam.PolicyStatement(sid="JoinNetwork", actions=actions, resources=["*"]),
+        iam.PolicyStatement(
+            sid="ByLambdaItselfOnly",
+            effect=iam.Effect.DENY,
+            actions=actions,
+            resources=["*"],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": names.arn("lambda", function)}},
+        ),
+    ]
 
 
 def _environment(data: DataStack) -> dict[str, str]:
