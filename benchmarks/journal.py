@@ -1,5 +1,6 @@
 """What the transaction log costs the payments, how far it lags, and how fast it catches up.
 
+The validation function, which writes to the same log, is measured last, by `benchmarks.validation`.
 It is a program of its own because it compares the service with itself, with and without its relay,
 and not with pgbench. Rounds alternate, so that a machine that slows down does so for both. The log
 goes to a folder: the relay's own work and an fsync for each object, and no emulator on the cores.
@@ -21,8 +22,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from scripts.validation_asset import AssetError
 
-from benchmarks import bounds, databases, hooks, scenarios, service, workload
+from benchmarks import bounds, databases, hooks, scenarios, service, validation, workload
 from benchmarks.load import Plan
 from benchmarks.progress import say
 from evertill.journal.records import read_record, unpack
@@ -205,7 +207,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         figures = run(bounds.QUICK if arguments.quick else bounds.FULL, arguments.seed)
+        say("starting the validation function, cold and warm")
+        figures |= validation.measure()
     except (
+        AssetError,
         LogWrong,
         databases.NotDurable,
         hooks.NotDelivered,

@@ -28,6 +28,8 @@ from scripts.environment import CHECKOUT
 LOCK: Final = CHECKOUT / "requirements" / "validation.txt"
 BUILD: Final = CHECKOUT / "build" / "validation"
 ROOMS: Final = ("domain", "validation")
+# Of the journal it needs the log's format, and not what relays events out of a database.
+JOURNAL: Final = ("__init__.py", "records.py")
 PYTHON_VERSION: Final = "3.13"
 # Lambda's Python 3.13 runs on Amazon Linux 2023, whose C library is 2.34:
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
@@ -137,9 +139,10 @@ def copy_sources(folder: Path) -> None:
     """Copy the rooms that the function is made of."""
     source = CHECKOUT / "src"
     put(source / "evertill" / "__init__.py", folder / "evertill" / "__init__.py")
-    for room in ROOMS:
-        for path in files(source / "evertill" / room):
-            put(path, folder / path.relative_to(source))
+    ours = [path for room in ROOMS for path in files(source / "evertill" / room)]
+    ours += [source / "evertill" / "journal" / name for name in JOURNAL]
+    for path in ours:
+        put(path, folder / path.relative_to(source))
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -150,7 +150,7 @@ def test_a_login_that_may_not_be_let_in_is_told_what_to_ask_for(server: str) -> 
         connection.execute("REVOKE evertill_service FROM weak")
     weak = make_conninfo(server, user="weak", password="geheim")
     with pytest.raises(provisioning.RoleNotGranted, match=r'GRANT "evertill_service" TO "weak"$'):
-        provisioning.allow_service(weak, "weak")
+        provisioning.allow_login(weak, "weak")
 
 
 def test_migrate_lets_the_validation_functions_login_validate_and_no_more(

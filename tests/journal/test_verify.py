@@ -116,6 +116,30 @@ def test_a_deleted_chain_is_missed_by_the_one_that_follows_it(
     assert "is missing" in found.reason
 
 
+def test_a_chain_that_stands_alone_is_no_tail_and_no_head(store: FolderStore) -> None:
+    for _ in range(2):
+        chain = Chain("us-east-1", ids.new_id().hex(), None, alone=True)
+        for _ in range(2):
+            write(store, chain)
+    report = verify(store)
+    assert (4, 2, 2, [], []) == (
+        report.chains,
+        report.alone,
+        len(report.heads),
+        report.tails,
+        report.breaks,
+    )
+
+
+def test_a_chain_cannot_be_made_alone_afterwards(store: FolderStore, tmp_path: Path) -> None:
+    def isolate(lines: list[bytes]) -> list[bytes]:
+        return [lines[0].replace(b'"last"', b'"alone":true,"last"'), *lines[1:]]
+
+    victim = paths(tmp_path)[0]
+    rewrite(victim, isolate)
+    assert victim.relative_to(tmp_path).as_posix() == verify(store).breaks[0].key
+
+
 def test_what_a_lost_region_wrote_behind_the_failover_is_a_tail_and_no_break(
     tmp_path: Path,
 ) -> None:

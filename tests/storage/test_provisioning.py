@@ -12,7 +12,7 @@ from tests.support.postgres import Database, Server
 
 from evertill.storage import provisioning
 from evertill.storage.migrate import SERVICE_ROLE
-from evertill.storage.provisioning import NoIamLogins, allow_service, create_iam_login
+from evertill.storage.provisioning import NoIamLogins, allow_login, create_iam_login
 
 # Roles belong to a whole server, which tests share: each run has a name of its own.
 IAM_ROLE = f"rds_iam_{secrets.token_hex(4)}"
@@ -51,7 +51,7 @@ def test_a_login_by_iam_is_created_without_a_password_and_may_serve(
 ) -> None:
     for _ in range(2):
         create_iam_login(database.admin_url, user)
-        allow_service(database.admin_url, user)
+        allow_login(database.admin_url, user)
     with psycopg.connect(database.admin_url) as connection:
         query = MEMBER + "WHERE rolname = %s"
         for role in (IAM_ROLE, SERVICE_ROLE):

@@ -25,9 +25,11 @@ def test_the_zip_is_small_and_holds_no_times_and_no_byte_code(asset: Path) -> No
     assert sorted(e.filename for e in entries) == [e.filename for e in entries]
 
 
-def test_of_ours_it_holds_the_domain_and_the_function_alone(asset: Path) -> None:
+def test_of_ours_it_holds_the_domain_the_function_and_the_logs_format_alone(asset: Path) -> None:
     rooms = {path.name for path in (asset / "evertill").iterdir()}
-    assert {"__init__.py", "domain", "validation"} == rooms
+    assert {"__init__.py", "domain", "journal", "validation"} == rooms
+    journal = {path.name for path in (asset / "evertill" / "journal").iterdir()}
+    assert {"__init__.py", "records.py"} == journal
 
 
 def test_it_holds_every_locked_package_and_no_other(asset: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from tests.support.postgres import Database
+from tests.support.postgres import Database, Server
+from tests.support.service import create_merchant, new_source
 from tests.validation.conftest import Deploy, direct, login, payment
 
 from evertill.domain.errors import Unavailable
@@ -83,6 +84,22 @@ def test_a_writer_that_cannot_be_reached_is_not_asked_again_at_once() -> None:
             store(link)
         with pytest.raises(BlockingIOError):
             listener.accept()
+
+
+def test_a_question_that_a_reader_cancels_is_asked_of_the_writer(
+    database: Database, postgres: Server, deploy: Deploy
+) -> None:
+    merchant = create_merchant(database)
+    with postgres.fresh_database() as reader:
+        reader.rows(
+            "CREATE OR REPLACE FUNCTION find_merchant(of_name text)"
+            " RETURNS TABLE (merchant_id bigint, active boolean, terms text)"
+            " LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$ BEGIN"
+            " RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END $$"
+        )
+        function = deploy(database, EVERTILL_READER_URL=login(reader))
+        status, body = direct(function, payment(merchant=merchant.name, source=new_source()))
+    assert (200, True, False) == (status, body["history_checked"], body["read_only"])
 
 
 def test_the_writer_is_asked_while_there_is_no_reader(database: Database, deploy: Deploy) -> None:

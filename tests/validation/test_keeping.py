@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
+import pytest
+from tests.support.aws import CREDENTIALS
 from tests.support.postgres import Database, Server
 from tests.support.service import create_merchant, new_source, wait_until
-from tests.validation.conftest import BUCKET, Deploy, Parts, Place, direct, login, payment, records
+from tests.validation.conftest import (
+    BUCKET,
+    REGION,
+    Deploy,
+    Parts,
+    Place,
+    direct,
+    login,
+    payment,
+    records,
+)
 
 from evertill.domain.rules import MerchantTerms
+from evertill.journal.export import export
+from evertill.journal.stores import BucketStore
+from evertill.journal.verify import verify
 
 KEY = re.compile(r"us-east-1/\d{4}/\d\d/\d\d/\d\d/[0-9a-f]{32}-\d{8}\.ndjson\.gz")
 RECOVERY_TIMEOUT_S = 30.0
+DAYS = (datetime(2026, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 
 
 def kept(database: Database) -> int:
@@ -38,7 +57,8 @@ def test_a_decision_stands_in_the_log_with_what_was_decided(place: Place) -> Non
         r for r in place.records() if r["data"]["payment_reference"] == event["payment_id"]
     ]
     assert "validation.decided" == record["type"]
-    assert "amount_not_positive" == record["data"]["decline"]
+    assert record["payment_id"] == record["data"]["id"]
+    assert "amount_not_positive" == record["data"]["decline"]["code"]
     assert not record["data"]["read_only"]
 
 
@@ -54,7 +74,7 @@ def test_records_of_an_execution_environment_are_one_chain(
     assert [1, 2, 3] == [record["n"] for _, record in found]
     assert 1 == len({manifest["chain"] for manifest, _ in found})
     manifest = found[0][0]
-    name = f"evertill log 1\n{manifest['region']}\n{manifest['chain']}".encode()
+    name = f"evertill log 1\n{manifest['region']}\n{manifest['chain']}\nalone".encode()
     previous = hashlib.sha256(name).hexdigest()
     for sequence, (manifest, record) in enumerate(found):
         assert KEY.fullmatch(manifest["key"])
@@ -66,6 +86,29 @@ def test_records_of_an_execution_environment_are_one_chain(
         line = json.dumps(record, separators=(",", ":")).encode()
         previous = hashlib.sha256(line).hexdigest()
         assert (previous, previous) == (manifest["first"], manifest["last"])
+
+
+def test_the_journals_commands_prove_and_export_what_the_function_logs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    event = payment(amount="-5", reference=new_source())
+    place.direct(**event)
+    store = BucketStore(BUCKET, place.parts.aws.url, REGION)
+    report = verify(store)
+    assert report.whole, report.breaks
+    # Copies of the function come and go: that one's chain ends is nothing to reconcile.
+    assert (report.chains, []) == (report.alone, report.tails)
+    table = io.StringIO()
+    export(store, table, *DAYS)
+    rows = csv.DictReader(table.getvalue().splitlines())
+    [row] = [row for row in rows if row["reference"] == event["reference"]]
+    assert ("-1", "USD", "amount_not_positive") == (
+        row["amount_minor"],
+        row["currency"],
+        row["decline_code"],
+    )
 
 
 def test_histories_are_read_from_the_reader_and_decisions_stored_by_the_writer(

@@ -124,6 +124,8 @@ def _sentences(report: Report) -> str:
         f"{report.records} records ({report.repeated} of them repeated) in {report.objects} "
         f"objects of {report.chains} chains"
     )
+    if report.alone:
+        counts += f", {report.alone} of them a validation function's"
     lines = [f"The log is whole: {counts}." if report.whole else f"The log is BROKEN: {counts}."]
     lines += [
         f"  {found.key}{f', line {found.line}' if found.line else ''}: {found.reason}."

@@ -60,18 +60,18 @@ def migrate_command(*, is_json: bool) -> None:
     Logs in by EVERTILL_ADMIN_DATABASE_URL where it is set, else by EVERTILL_DATABASE_URL. In AWS
     EVERTILL_ADMIN_SECRET names the secret with the administrator's login, and with
     EVERTILL_DATABASE_LOGIN=iam the logins are created too. EVERTILL_VALIDATION_USER names the
-    validation function's login, which may then validate only.
+    validation function's, which may then validate only.
     """
     url = admin_url(os.environ)
     admin = provisioning.check_server(url)
     version = migrate(url)
-    user = provisioning.service_user(os.environ) or admin
-    validation_user = os.environ.get(provisioning.VALIDATION_USER_VARIABLE)
-    roles = {user: SERVICE_ROLE, **({validation_user: VALIDATION_ROLE} if validation_user else {})}
-    for login, role in roles.items():
+    logins = [(provisioning.service_user(os.environ) or admin, SERVICE_ROLE)]
+    if validation_user := os.environ.get(provisioning.VALIDATION_USER_VARIABLE):
+        logins.append((validation_user, VALIDATION_ROLE))
+    for user, role in logins:
         if os.environ.get(LOGIN_VARIABLE) == "iam":
-            provisioning.create_iam_login(url, login)
-        provisioning.allow_service(url, login, role)
+            provisioning.create_iam_login(url, user)
+        provisioning.allow_login(url, user, role)
     click.echo(json.dumps({"version": version}) if is_json else f"The schema is at {version}.")
 
 

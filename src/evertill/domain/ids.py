@@ -18,6 +18,7 @@ REFUND: Final = "ref_"
 EVENT: Final = "evt_"
 REQUEST: Final = "req_"
 WEBHOOK: Final = "whe_"
+VALIDATION: Final = "val_"
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 

@@ -18,9 +18,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from evertill.domain import ids
 from evertill.domain.outbox import Head, OutboxEvent
 
 FORMAT_VERSION: Final = 1
+MEDIA_TYPE: Final = "application/x-ndjson+gzip"
 # The fastest level: records are mostly ids and hashes, which no level compresses.
 COMPRESSION_LEVEL: Final = 1
 # What an object of ours is at most, unpacked; larger ones are not read.
@@ -31,11 +33,12 @@ _KEY: Final = re.compile(
 )
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An object's first line: where it stands in which chain, and what its records hash to.
 
-    `follows` is the object after which this chain began, as far as its writer knew; the hash
-    before a chain's first record covers it.
+    `follows` is the object after which this chain began, as far as its writer knew. A chain that is
+    `alone` follows none and is followed by none, because its writer knows of no other: a copy of
+    the validation function. The hash before a chain's first record covers both.
     """
 
     manifest: int
@@ -48,10 +51,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     first: str
     last: str
+    alone: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One event in the log; `n` counts the chain's records from 1."""
+    """One event in the log; `n` counts the chain's records from 1.
+
+    `payment_id` names what the event is about: a payment, or a validation, which takes none.
+    """
 
     n: int
     prev: str
@@ -78,9 +85,11 @@ def hash_line(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def genesis(region: str, chain: str, follows: Head | None) -> str:
+def genesis(region: str, chain: str, follows: Head | None, *, alone: bool = False) -> str:
     """Return the hash before a chain's first record: of its name and of what it follows."""
     parts = [f"evertill log {FORMAT_VERSION}", region, chain]
+    if alone:
+        parts += ["alone"]
     if follows is not None:
         parts += [follows.region, follows.chain, str(follows.sequence), follows.hash]
     return hash_line("\n".join(parts).encode())
@@ -102,14 +111,17 @@ def read_key(key: str) -> Place | None:
 class Chain:
     """The end of one chain that is being written."""
 
-    def __init__(self, region: str, chain: str, follows: Head | None) -> None:
-        """Begin a chain after `follows`."""
+    def __init__(
+        self, region: str, chain: str, follows: Head | None, *, alone: bool = False
+    ) -> None:
+        """Begin a chain after `follows`, or one that stays alone."""
         self.region = region
         self.chain = chain
         self.follows = follows
+        self.alone = alone
         self.sequence = 0
         self.records = 0
-        self.hash = genesis(region, chain, follows)
+        self.hash = genesis(region, chain, follows, alone=alone)
 
 
 class Sealed(NamedTuple):
@@ -134,8 +146,8 @@ class Draft:
         self._first: str | None = None
         self._lines: list[bytes] = [b""]
 
-    def add(self, events: Iterable[OutboxEvent]) -> None:
-        """Append events as records."""
+    def add(self, events: Iterable[OutboxEvent], subject: str = ids.PAYMENT) -> None:
+        """Append events as records; `subject` is the prefix of what they are about."""
         chain = self._chain
         at, written_at = None, ""
         for event in events:
@@ -146,7 +158,7 @@ class Draft:
             line = (
                 f'{{"n":{chain.records},"prev":"{chain.hash}","id":"evt_{event.event_id.hex()}",'
                 f'"type":"{event.type}","merchant_id":{event.merchant_id},'
-                f'"payment_id":"pay_{event.payment_id.hex()}","created_at":"{written_at}",'
+                f'"payment_id":"{subject}{event.payment_id.hex()}","created_at":"{written_at}",'
                 f'"data":{event.answer}}}'
             ).encode()
             chain.hash = hash_line(line)
@@ -167,6 +179,7 @@ class Draft:
             previous=self._previous,
             first=self._first or "",
             last=chain.hash,
+            alone=chain.alone,
         )
         self._lines[0] = msgspec.json.encode(manifest)
         key = write_key(chain.region, chain.chain, chain.sequence, at)

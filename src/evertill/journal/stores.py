@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from evertill.domain.errors import EvertillError
+from evertill.journal.records import MEDIA_TYPE
 
 CONNECT_TIMEOUT_S: Final = 2
 READ_TIMEOUT_S: Final = 5
@@ -107,7 +108,7 @@ class BucketStore:
 
     def put(self, key: str, body: bytes) -> None:
         """Store an object. A bucket with versioning keeps both of two equal ones."""
-        self._call("put_object", Key=key, Body=body, ContentType="application/x-ndjson+gzip")
+        self._call("put_object", Key=key, Body=body, ContentType=MEDIA_TYPE)
 
     def get(self, key: str) -> bytes:
         """Return an object."""

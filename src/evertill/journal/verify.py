@@ -48,9 +48,13 @@ class Tail(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What was found; the log is whole when there are no breaks."""
+    """What was found; the log is whole when there are no breaks.
+
+    `alone` of the chains neither follow nor are followed; `heads` are the ends of the others.
+    """
 
     chains: int = 0
+    alone: int = 0
     objects: int = 0
     records: int = 0
     repeated: int = 0
@@ -98,6 +102,7 @@ class _Walk:
         self.records = 0
         self.hash = ""
         self.follows: Head | None = None
+        self.alone = False
         # The hash behind each object, to find what later chains follow.
         self.ends: list[str] = []
 
@@ -115,9 +120,11 @@ def verify(store: Store) -> Report:
         walk = walks[places[0].chain] = _Walk(report, seen)
         for place in places:
             _read_object(store, walk, place)
-        report.heads.append(
-            Head(places[-1].region, places[-1].chain, places[-1].sequence, walk.hash)
-        )
+        if walk.alone:
+            report.alone += 1
+        else:
+            last = places[-1]
+            report.heads.append(Head(last.region, last.chain, last.sequence, walk.hash))
     _check_links(log, walks, report)
     return report
 
@@ -151,7 +158,8 @@ def _check_object(walk: _Walk, place: Place, manifest: Manifest, lines: list[byt
         walk.complain(place, 1, "the manifest is that of another object")
     if place.sequence == 0:
         walk.follows = manifest.follows
-        walk.hash = genesis(manifest.region, manifest.chain, manifest.follows)
+        walk.alone = manifest.alone
+        walk.hash = genesis(manifest.region, manifest.chain, manifest.follows, alone=manifest.alone)
     # Behind a break nothing is known of the hash before, so the manifest's word is taken.
     walk.hash = walk.hash or manifest.previous
     previous, first = walk.hash, ""
@@ -197,7 +205,8 @@ def _check_links(log: Log, walks: dict[str, _Walk], report: Report) -> None:
             report.breaks.append(Break(first.key, 1, reason))
         else:
             followed[head.chain] = max(followed.get(head.chain, -1), head.sequence)
-    for chain in sorted(walks)[:-1]:
+    linked = sorted(chain for chain, walk in walks.items() if not walk.alone)
+    for chain in linked[:-1]:
         sequence = followed.get(chain, -1)
         behind = len(walks[chain].ends) - 1 - sequence
         if behind:

@@ -73,7 +73,7 @@ def _named(environment: Mapping[str, str], say: Callable[[str], None]) -> Backin
     user = provisioning.check_server(url)
     say("Migrating it.")
     migrate.migrate(admin_url)
-    provisioning.allow_service(admin_url, user)
+    provisioning.allow_login(admin_url, user)
     return Backing(admin_url, url, name)
 
 

@@ -25,7 +25,13 @@ from evertill.service.auth import Authenticator
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
 from evertill.service.http import Server
-from evertill.service.jobs import run_expiry, run_folding, run_measuring, run_settlement
+from evertill.service.jobs import (
+    run_expiry,
+    run_folding,
+    run_forgetting,
+    run_measuring,
+    run_settlement,
+)
 from evertill.service.journaling import relays
 from evertill.service.login import addresses
 from evertill.service.models import Health, Readiness
@@ -93,6 +99,7 @@ class App:
             run_expiry(self._pool),
             run_folding(self._pool),
             run_settlement(self._pool),
+            run_forgetting(self._pool),
             run_measuring(self._pool),
             *relays(self._settings, self._database),
             self.server.sweep(),

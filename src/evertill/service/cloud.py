@@ -1,7 +1,7 @@
 """What a task asks of AWS: who it is, and one secret by name.
 
-It is separate from `signing`, which is pure, and from `login`, which decides when to ask. Every
-question has a bound, and every failure is one sentence without anything secret in it.
+It is separate from `domain.signing`, which is pure, and from `login`, which decides when to ask.
+Every question has a bound, and every failure is one sentence without anything secret in it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from evertill.domain.errors import EvertillError
-from evertill.service.signing import Credentials, Signer
+from evertill.domain.signing import Credentials, Signer
 
 # ECS hands a task's keys out at this address, below the path that the variable names:
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
@@ -90,7 +90,7 @@ def read_admin_login(name: str, region: str, identity: Identity) -> AdminLogin:
     }
     connection = http.client.HTTPSConnection(host, timeout=CALL_TIMEOUT_S)
     try:
-        signed = signer.post_headers(host, headers, body)
+        signed = signer.signed_headers(("POST", host, "/"), headers, body)
         answer = _ask(connection, "POST", "/", dict[str, object], body, signed)
         return msgspec.json.decode(str(answer["SecretString"]), type=AdminLogin)
     except (OSError, http.client.HTTPException, msgspec.MsgspecError, KeyError) as failure:

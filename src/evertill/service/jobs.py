@@ -1,6 +1,7 @@
 """What has to happen by itself: balances are folded, authorizations expire, captures are settled.
 
-Beside that, the outbox is measured, because nobody asks for a backlog until it is too late.
+Old decisions of the validation function are deleted too, as it may not do that itself. Beside that,
+the outbox is measured, because nobody asks for a backlog until it is too late.
 
 Every worker of every task runs these. The database decides who does what: rows are claimed with
 SKIP LOCKED, the settlement's progress is one locked row, one session folds at a time. So running
@@ -32,6 +33,11 @@ EXPIRE_INTERVAL_S: Final = 10.0
 SETTLE_INTERVAL_S: Final = 600.0
 SETTLEMENT_DELAY: Final = timedelta(days=2)
 MEASURE_INTERVAL_S: Final = 5.0
+# As long as the API remembers its answers: nobody asks about an older decision, and the transaction
+# log has it (docs/decisions/0020-validation-function.md).
+VALIDATIONS_KEPT: Final = timedelta(days=7)
+FORGET_INTERVAL_S: Final = 60.0
+FORGET_BATCH_SIZE_MAX: Final = 5_000
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +57,11 @@ async def run_settlement(pool: AsyncConnectionPool) -> None:
     await _repeat(SETTLE_INTERVAL_S, lambda: settle(pool), "captures could not be settled")
 
 
+async def run_forgetting(pool: AsyncConnectionPool) -> None:
+    """Delete old decisions of the validation function, over and over."""
+    await _repeat(FORGET_INTERVAL_S, lambda: forget(pool), "old validations could not be deleted")
+
+
 async def run_measuring(pool: AsyncConnectionPool) -> None:
     """Publish what waits in the outbox, over and over."""
     await _repeat(MEASURE_INTERVAL_S, lambda: _measure(pool), "the outbox could not be measured")
@@ -61,6 +72,13 @@ async def fold(pool: AsyncConnectionPool) -> None:
     folded = FOLD_BATCHES_MAX
     while folded == FOLD_BATCHES_MAX:
         folded = await _call(pool, "fold_balances", {"most": FOLD_BATCHES_MAX})
+
+
+async def forget(pool: AsyncConnectionPool) -> None:
+    """Delete all decisions that are old enough, a bounded number in each transaction."""
+    what = {"kept": VALIDATIONS_KEPT, "most": FORGET_BATCH_SIZE_MAX}
+    while await _call(pool, "forget_validations", what) == FORGET_BATCH_SIZE_MAX:
+        pass
 
 
 async def settle(pool: AsyncConnectionPool, delay: timedelta = SETTLEMENT_DELAY) -> int:

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import psycopg
 from psycopg import conninfo
 
 from evertill.domain.errors import UsageError
+from evertill.domain.signing import Credentials, Signer
 from evertill.service.cloud import Identity, NoCredentials
 from evertill.service.settings import Settings
-from evertill.service.signing import Credentials, Signer
 from evertill.storage.database import Address
-
-TOKEN_VALID_S: Final = 900
 
 
 class Addresses(NamedTuple):
@@ -77,6 +75,4 @@ class IamLogin:
 
     def token(self, credentials: Credentials, at: datetime) -> str:
         """Return the password of this login at a moment."""
-        signer = Signer(credentials, self._region, "rds-db", at)
-        query = {"Action": "connect", "DBUser": self._user}
-        return f"{self._host}/?{signer.presigned_query(self._host, query, TOKEN_VALID_S)}"
+        return Signer(credentials, self._region, "rds-db", at).login_token(self._host, self._user)

@@ -506,6 +506,24 @@ BEGIN
 END
 $$;
 
+-- Delete decisions of the validation function that are older than `kept`, the oldest first, up to
+-- `most`; answers how many. Ids are UUIDv7, which begin with their milliseconds since 1970, so the
+-- primary key stands in the order of time. Safe to run on many tasks.
+CREATE OR REPLACE FUNCTION forget_validations(kept interval, most integer)
+RETURNS integer LANGUAGE plpgsql SECURITY DEFINER SET search_path = evertill, pg_temp AS $$
+DECLARE
+    kept_from_ms bigint := floor(extract(epoch FROM clock_timestamp() - kept) * 1000);
+    kept_from uuid := rpad(lpad(to_hex(kept_from_ms), 12, '0'), 32, '0');
+    forgotten integer;
+BEGIN
+    DELETE FROM validations WHERE validation_id = ANY (ARRAY(
+        SELECT validation_id FROM validations WHERE validation_id < kept_from
+        ORDER BY validation_id LIMIT most FOR UPDATE SKIP LOCKED));
+    GET DIAGNOSTICS forgotten = ROW_COUNT;
+    RETURN forgotten;
+END
+$$;
+
 -- What the validation function may ask and do, all of it: it reads no table and writes to one.
 
 -- The merchant and the scopes behind an API key's digest; nothing for an unknown or revoked key.

@@ -6,7 +6,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA evertill TO evertill_service;
 GRANT EXECUTE ON FUNCTION record_payments, lock_payment, lock_expired, record_moves,
     settle_captures, fold_balances, claim_outbox, settle_outbox, fan_out_webhooks,
     claim_deliveries, finish_delivery, create_webhook, remove_webhook, rotate_webhook, enable_webhook,
-    redeliver_event TO evertill_service;
+    redeliver_event, forget_validations TO evertill_service;
 
 -- What the validation function's role may do: four questions and answers, and no table at all. A
 -- stolen login of it can take no payment and read no ledger.

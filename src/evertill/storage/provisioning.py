@@ -110,7 +110,7 @@ def _has_role(connection: psycopg.Connection, role: str) -> bool:
     return found is not None
 
 
-def allow_service(admin_url: str, user: str, role: str = SERVICE_ROLE) -> None:
+def allow_login(admin_url: str, user: str, role: str = SERVICE_ROLE) -> None:
     """Let the login `user` act as `role`; raise RoleNotGranted when we may not."""
     with psycopg.connect(admin_url) as connection:
         if connection.execute(STATEMENTS["is_superuser"], {"user": user}).fetchone() == (True,):

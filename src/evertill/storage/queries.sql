@@ -130,6 +130,10 @@ ORDER BY currency;
 -- Fold posted batches into stored balances; answer how many.
 SELECT fold_balances(%(most)s);
 
+-- name: forget_validations
+-- Delete old decisions of the validation function; answer how many.
+SELECT forget_validations(%(kept)s, %(most)s);
+
 -- name: claim_outbox
 -- Hold the outbox for a receiver; answer the time, the log's head and the oldest batches, or nothing.
 SELECT claimed_at, head_region, head_chain, head_sequence, head_hash, batch_ids

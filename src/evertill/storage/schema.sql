@@ -279,7 +279,8 @@ CREATE TABLE settlement_progress (
 );
 INSERT INTO settlement_progress (settled_until) VALUES ('2026-01-01T00:00:00Z');
 
--- What the validation function decided, taking no payment. A direct invoke may name no merchant and no
+-- What the validation function decided in the last days, taking no payment; the transaction log keeps
+-- it for good. Ids are UUIDv7, in the order of time. A direct invoke may name no merchant and no
 -- source; amounts over the limit are decisions too, so an amount here may be larger than a payment's.
 CREATE TABLE validations (
     validation_id uuid PRIMARY KEY,
@@ -294,7 +295,6 @@ CREATE TABLE validations (
     source text CHECK (length(source) <= 64),
     decline_code text
 );
-CREATE INDEX validations_by_time ON validations USING brin (decided_at);
 
 -- The ledger is append-only for everybody, its owner included.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

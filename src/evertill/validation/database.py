@@ -22,8 +22,8 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
 from evertill.domain.errors import Unavailable
-from evertill.validation.settings import Address, Settings
-from evertill.validation.signing import Credentials, Signer
+from evertill.domain.signing import Signer
+from evertill.validation.settings import Address, Settings, read_credentials
 
 ROLE: Final = "evertill_validation"
 CONNECT_TIMEOUT_S: Final = 1.0
@@ -35,8 +35,10 @@ RETRY_AFTER_S: Final = 5.0
 
 READ_ONLY: Final = "25006"
 # Classes and codes after which a new connection may do better: connection exceptions, an operator's
-# intervention (a shutdown, a start), and a server that has become a standby.
-LOST: Final = ("08", "57P0", READ_ONLY)
+# intervention (a shutdown, a start), a question that a reader cancels because it stands in the way
+# of what is replayed (https://www.postgresql.org/docs/current/hot-standby.html), and a server that
+# has become a standby.
+LOST: Final = ("08", "57P0", "40001", READ_ONLY)
 
 _NAMED: Final = re.compile(r"^-- name: (\w+)\n(.*?);$", re.MULTILINE | re.DOTALL)
 
@@ -159,7 +161,7 @@ def _link(address: Address, settings: Settings) -> Link:
         return Link(address, lambda: address.password)
 
     def token() -> str:
-        signer = Signer(Credentials.of_environment(), settings.region, "rds-db", datetime.now(UTC))
+        signer = Signer(read_credentials(), settings.region, "rds-db", datetime.now(UTC))
         return signer.login_token(f"{address.host}:{address.port}", address.user)
 
     return Link(address, token)

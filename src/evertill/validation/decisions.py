@@ -16,6 +16,8 @@ import msgspec
 from evertill.domain import ids
 from evertill.domain.errors import Unavailable
 from evertill.domain.money import exponent
+from evertill.domain.outbox import OutboxEvent
+from evertill.domain.payments import decline_reason
 from evertill.domain.rules import (
     Attempt,
     Decline,
@@ -26,13 +28,14 @@ from evertill.domain.rules import (
     source_key,
 )
 from evertill.validation.database import Databases, Row
-from evertill.validation.log import Entry, NotLogged, TransactionLog
+from evertill.validation.log import NotLogged, TransactionLog
 from evertill.validation.settings import Settings
 from evertill.validation.telemetry import count, logger, metrics, report
 
-VALIDATION: Final = "val_"
+DECIDED: Final = "validation.decided"
 
 _terms_decoder: Final = msgspec.json.Decoder(MerchantTerms)
+_encoder: Final = msgspec.json.Encoder()
 
 
 class Question(NamedTuple):
@@ -117,26 +120,33 @@ class Engine:
         return True
 
     def _write_log(self, question: Question, decision: Decision) -> None:
-        data = {
-            "region": self.region,
-            "read_only": not decision.is_stored,
-            "caller": question.caller,
-            "payment_reference": question.payment_reference,
-            "currency": question.currency,
-            "amount_minor": question.amount_minor,
-            "source": question.source,
-            "decline": decision.decline.code if decision.decline else None,
-        }
         merchant_id = question.merchant.merchant_id if question.merchant else 0
-        subject_id = ids.write_id(VALIDATION, decision.validation_id)
-        entry = Entry("validation.decided", decision.at, merchant_id, subject_id, data)
+        validation_id, data = decision.validation_id, _describe(question, decision)
+        event = OutboxEvent(merchant_id, ids.new_id(), validation_id, DECIDED, decision.at, data)
         try:
-            self._log.append(entry, must=not decision.is_stored)
+            self._log.append(event, must=not decision.is_stored)
         except NotLogged as failure:
             count(self.metrics, "NotLogged")
             report(self.logger, "the decision is not in the log", failure)
             if not decision.is_stored:
                 raise Unavailable from failure
+
+
+def _describe(question: Question, decision: Decision) -> str:
+    """Return what the log says of a decision, in the words that it has for payments."""
+    data = {
+        "id": ids.write_id(ids.VALIDATION, decision.validation_id),
+        "amount": question.amount_minor,
+        "currency": question.currency,
+        "exponent": exponent(question.currency),
+        "source": question.source,
+        "reference": question.reference,
+        "decline": decline_reason(decision.decline.code if decision.decline else None),
+        "caller": question.caller,
+        "payment_reference": question.payment_reference,
+        "read_only": not decision.is_stored,
+    }
+    return _encoder.encode(data).decode()
 
 
 def read_merchant(row: Row) -> Merchant:

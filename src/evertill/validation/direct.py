@@ -36,7 +36,10 @@ REASONS: Final = {
     AMOUNT_OVER_LIMIT.code: "Amount exceeds limit",
 }
 
-_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+# Neither controls nor what some readers of lines take for an end of one (U+0085, U+2028, U+2029).
+_TEXT: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+# What the service takes for a source; no other has a history.
+_TOKEN: Final = re.compile(r"[!-~]+")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _encoder: Final = msgspec.json.Encoder()
 
@@ -101,7 +104,7 @@ def _read(event: Json, payment_id: str) -> _Payment:
         read_amount(event.get("amount"), str(currency)),
         str(currency),
         _text(event, "merchant", MERCHANT_LENGTH_MAX),
-        _text(event, "source", TEXT_LENGTH_MAX),
+        _text(event, "source", TEXT_LENGTH_MAX, is_token=True),
         _text(event, "reference", TEXT_LENGTH_MAX),
     )
 
@@ -159,12 +162,13 @@ def _of_float(amount: float) -> str:
     return format(exact, "f")
 
 
-def _text(event: Json, field: str, length_max: int) -> str | None:
+def _text(event: Json, field: str, length_max: int, *, is_token: bool = False) -> str | None:
     value = event.get(field)
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= length_max or not _TEXT.fullmatch(value):
-        message = f"Invalid {field}: it must be 1 to {length_max} printable characters."
+    allowed, kind = (_TOKEN, "visible ASCII") if is_token else (_TEXT, "printable")
+    if not isinstance(value, str) or len(value) > length_max or not allowed.fullmatch(value):
+        message = f"Invalid {field}: it must be 1 to {length_max} {kind} characters."
         raise Refused(message, field=field)
     if holds_card_number(value):
         message = f"Invalid {field}: it holds what looks like a card number. Send a token instead."

@@ -16,6 +16,7 @@ import msgspec
 from evertill.domain.errors import EvertillError, UsageError
 from evertill.domain.money import to_minor
 from evertill.domain.rules import MerchantTerms
+from evertill.domain.signing import Credentials
 
 PORT_DEFAULT: Final = 5432
 AMOUNT_LIMITS_MAX: Final = 200
@@ -89,6 +90,18 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     settings.reader()
     settings.terms()
     return settings
+
+
+def read_credentials(environment: Mapping[str, str] = os.environ) -> Credentials:
+    """Return the keys of the function's role, where Lambda puts them; raise KeyError without any.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    return Credentials(
+        environment["AWS_ACCESS_KEY_ID"],
+        environment["AWS_SECRET_ACCESS_KEY"],
+        environment.get("AWS_SESSION_TOKEN") or None,
+    )
 
 
 def _read_address(url: str, variable: str, login: str) -> Address:
