@@ -227,7 +227,7 @@ CASES = [
         "health-check-endpoint",
         {f"{CHECK}.FullyQualifiedDomainName": "west.evertill.dev"},
         "Check1",
-        "no record of that name",
+        "has no record west.evertill.dev",
     ),
     Case(
         "composite-alarm-names",
