@@ -92,8 +92,8 @@ class Validation(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description="What the validation function may do",
         )
-        join = _join_network(data.names)
-        for statement in (log_in(data, VALIDATION_USER), *add_to_log(data), *join):
+        own = (_read_variables(data), *_join_network(data.names))
+        for statement in (log_in(data, VALIDATION_USER), *add_to_log(data), *own):
             role.add_to_policy(statement)
         self.log_group.grant_write(role)
         return role
@@ -121,6 +121,22 @@ class Validation(Construct):
         )
         targets.node.add_dependency(permission)
         return targets
+
+
+def _read_variables(data: DataStack) -> iam.PolicyStatement:
+    """Let Lambda decrypt the function's own variables and nothing else that is under the key.
+
+    Lambda is granted that when the function is made, but to the role as it was then: a role that is
+    made anew under the same name would start no function.
+    """
+    context = "kms:EncryptionContext:aws:lambda:FunctionArn"
+    function = data.names.arn("lambda", f"function:{data.names.validation}")
+    return iam.PolicyStatement(
+        sid="ReadVariables",
+        actions=["kms:Decrypt"],
+        resources=[data.key.key_arn],
+        conditions={"StringEquals": {context: function}},
+    )
 
 
 def _join_network(names: Names) -> list[iam.PolicyStatement]:
