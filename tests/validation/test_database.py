@@ -97,7 +97,7 @@ def test_a_question_that_a_reader_cancels_is_asked_of_the_writer(
             " LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$ BEGIN"
             " RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END $$"
         )
-        function = deploy(database, EVERTILL_READER_URL=login(reader))
+        function = deploy(database, EVERTILL_DATABASE_READER_URL=login(reader))
         status, body = direct(function, payment(merchant=merchant.name, source=new_source()))
     assert (200, True, False) == (status, body["history_checked"], body["read_only"])
 
