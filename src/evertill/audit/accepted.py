@@ -45,6 +45,16 @@ POLICIES: Final = (
     ),
     (
         "parliament",
+        "UNKNOWN_CONDITION_FOR_ACTION",
+        "service-*",
+        ("Validation/Role/DefaultPolicy/Resource",),
+        (
+            "parliament does not know lambda:SourceFunctionArn, by which the function's own code is "
+            "denied its interfaces: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"
+        ),
+    ),
+    (
+        "parliament",
         "RESOURCE_STAR",
         "service-*",
         ("Validation/Role/DefaultPolicy/Resource",),
