@@ -49,7 +49,7 @@ POLICIES: Final = (
         "service-*",
         ("Validation/Role/DefaultPolicy/Resource",),
         (
-            "parliament does not know lambda:SourceFunctionArn, by which the function's own code is "
+            "parliament does not know lambda:SourceFunctionArn, by which the function's code is "
             "denied its interfaces: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"
         ),
     ),
