@@ -24,9 +24,9 @@ UNAVAILABLE = (503, "unavailable")
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair() -> Iterator[Pair]:
     """Give a primary and its standby."""
-    with running_pair(tmp_path_factory.mktemp("pair")) as pair:
+    with running_pair() as pair:
         yield pair
 
 

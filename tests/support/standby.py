@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,18 +57,25 @@ class Pair(NamedTuple):
 
 
 @contextmanager
-def running_pair(folder: Path) -> Iterator[Pair]:
-    """Start a migrated primary and its standby; both are stopped afterwards."""
-    # The servers' user, who is not root, has to get through.
-    for directory in (folder, *folder.parents[:2]):
-        directory.chmod(0o755)
+def running_pair() -> Iterator[Pair]:
+    """Start a migrated primary and its standby; both are stopped and deleted afterwards."""
     password = secrets.token_hex(16)
-    with Cluster(folder / "primary", settings=SETTINGS) as primary:
+    with (
+        tempfile.TemporaryDirectory(prefix="evertill-pair-") as name,
+        Cluster(_open(Path(name)) / "primary", settings=SETTINGS) as primary,
+    ):
         migrate.migrate(primary.dsn())
         migrate.create_login(primary.dsn(), LOGIN, password)
-        _copy(primary, folder / "standby")
-        with Cluster(folder / "standby", settings=SETTINGS) as standby:
+        data = Path(name) / "standby"
+        _copy(primary, data)
+        with Cluster(data, settings=SETTINGS) as standby:
             yield Pair(primary, standby, password)
+
+
+def _open(folder: Path) -> Path:
+    """Let the servers' user, who is not root, get through; pytest's own folders would not."""
+    folder.chmod(0o755)
+    return folder
 
 
 def _copy(primary: Cluster, data: Path) -> None:
