@@ -13,6 +13,11 @@ ARGS ?=
 # The environment whose templates `make synth` writes: dev or prod.
 ENV ?= dev
 
+# The validation function's code; with Amazon's authorities for RDS, where somebody has put them.
+ASSET := build/validation/lambda.zip
+AUTHORITIES := $(wildcard build/rds-ca.pem)
+BUILD_ASSET = $(BIN)/python -m scripts.validation_asset $(AUTHORITIES:%=--authorities %)
+
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
@@ -47,14 +52,19 @@ bench-journal: dev ## Measure what the transaction log, webhooks and the functio
 openapi: runtime ## Write the OpenAPI document anew from the typed models
 	@$(BIN)/evertill openapi --write
 
-synth: infra ## Write the CloudFormation templates to cdk.out; for production: make synth ENV=prod
+synth: infra $(ASSET) ## Write the CloudFormation templates to cdk.out; for production: make synth ENV=prod
 	@$(BIN)/python -m evertill.infrastructure $(ENV) $(ARGS)
 
-lint-infra: dev lint-tools ## Run cfn-lint, cdk-nag, checkov and the IAM checks; print a table of counts
+lint-infra: dev lint-tools $(ASSET) ## Run cfn-lint, cdk-nag, checkov and the IAM checks; print a table of counts
 	@$(BIN)/python -m evertill.audit $(ARGS)
 
-validation-asset: dev ## Build the validation function's asset for AWS Lambda (arm64) into build/
-	@$(BIN)/python -m scripts.validation_asset $(ARGS)
+validation-asset: infra ## Build the validation function's asset for AWS Lambda (arm64) into build/
+	@$(BUILD_ASSET) $(ARGS)
+
+# Before `make synth`, which fetches nothing by itself, whenever what is in it has changed.
+$(ASSET): requirements/validation.txt scripts/validation_asset.py $(AUTHORITIES) \
+		$(wildcard src/evertill/validation/*.* src/evertill/domain/*.*) | infra
+	@$(BUILD_ASSET)
 
 bench-validation: dev ## Measure cold and warm starts of the validation function, and its size
 	@$(BIN)/python -m benchmarks.validation $(ARGS)

@@ -25,6 +25,17 @@ def composite(rule: str) -> dict[str, Any]:
     )
 
 
+def hidden(paths: list[str]) -> dict[str, Any]:
+    """Return a rule by which the load balancer itself answers some paths."""
+    return resource(
+        "AWS::ElasticLoadBalancingV2::ListenerRule",
+        ListenerArn=ref("Https"),
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+
+
 CASES = [
     Case("health-check-endpoint", {f"{CHECK}.Port": 8443}, "Check1", "no listener on port 8443"),
     Case("health-check-endpoint", {INTERNAL: "internal"}, "Check1", "is internal"),
@@ -216,7 +227,7 @@ CASES = [
         "health-check-endpoint",
         {f"{CHECK}.FullyQualifiedDomainName": "west.evertill.dev"},
         "Check1",
-        "no record of that name",
+        "has no record west.evertill.dev",
     ),
     Case(
         "composite-alarm-names",
@@ -236,5 +247,49 @@ CASES = [
         },
         "Failing",
         "Nothing makes it wait for CpuAlarm",
+    ),
+    Case("health-check-sni", {f"{CHECK}.EnableSNI": False}, "Check1", "a name in the handshake"),
+    Case(
+        "health-check-path",
+        {"active/Hidden": hidden(["/metrics", "/ready*"])},
+        "Check1",
+        "Hidden answers /ready with 404 by itself",
+    ),
+    Case(
+        "health-check-path",
+        {
+            "active/Https.Properties.DefaultActions.0": {
+                "Type": "fixed-response",
+                "FixedResponseConfig": {"StatusCode": "503"},
+            }
+        },
+        "Check1",
+        "Https answers /ready with 503 by itself",
+    ),
+    Case(
+        "alarm-threshold",
+        {"active/LagAlarm.Properties.Threshold": 864_000_000},
+        "LagAlarm",
+        "can save nothing any more",
+    ),
+    Case(
+        "alarm-threshold",
+        {"dns/CheckAlarm.Properties.Threshold": 2},
+        "CheckAlarm",
+        "is always LessThan 2",
+    ),
+    Case(
+        "alarm-threshold",
+        {
+            "active/Slow": alarm(
+                "AWS/ApplicationELB/TargetResponseTime",
+                "GreaterThan",
+                Threshold=90_000,
+                Statistic="Maximum",
+                Dimensions=dimensions(LoadBalancer=att("Balancer", "LoadBalancerFullName")),
+            )
+        },
+        "Slow",
+        "is never GreaterThan 90000",
     ),
 ]

@@ -100,3 +100,11 @@ def test_checking_needs_no_database_driver(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
     )
     assert "[]" == done.stdout.splitlines()[-1]
+
+
+def test_a_name_is_printed_whole_so_that_it_can_be_copied(tmp_path: Path) -> None:
+    name = "payments-of-a-merchant-in-" + "-".join(["some", "region"] * 8)
+    stacks = platform()
+    stacks["active"].resources["LagAlarm"]["Properties"]["Dimensions"][0]["Value"] = name
+    done = run(write_assembly(tmp_path, *stacks.values()))
+    assert any(name in line for line in done.stdout.splitlines())

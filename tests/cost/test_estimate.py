@@ -168,3 +168,27 @@ def test_a_folder_without_templates_is_one_sentence(
     assert 1 == said.count("\n")
     assert "holds no stack" in said
     assert "`make synth` writes an assembly." in said
+
+
+def test_a_settings_file_of_ones_own_can_be_priced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('colour = "red"\n')
+    assert 1 == main(["cost", str(path)])
+    said = capsys.readouterr().err
+    assert 1 == said.count("\n")
+    assert "mine.toml: " in said
+
+
+def test_the_validation_function_costs_its_calls_and_its_objects(tmp_path: Path) -> None:
+    log = {"Type": "AWS::S3::Bucket", "Properties": {"ObjectLockEnabled": True}}
+    front = {"Alb": BALANCER, "Log": log, "Db": {"Type": "AWS::RDS::DBCluster"}}
+    function = {"Type": "AWS::Lambda::Function", "Properties": {"FunctionName": "validation"}}
+    without = estimated(assembly(tmp_path / "without", front))
+    found = estimated(assembly(tmp_path / "with", {**front, "Function": function}))
+    more = {i.component: i.per_million_usd for i in found.items}
+    less = {i.component: i.per_million_usd for i in without.items}
+    assert more["Validation function"] > 0
+    # One payment in ten is asked about, and each decision is an object of the log.
+    assert 100 * priced("s3_put_thousand") == more["Transaction log"] - less["Transaction log"]

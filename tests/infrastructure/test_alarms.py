@@ -21,14 +21,13 @@ PUBLISHED = {
     "AWS/ApplicationELB": {
         "HTTPCode_ELB_5XX_Count": {"LoadBalancer"},
         "HealthyHostCount": {"LoadBalancer", "TargetGroup"},
+        "LambdaUserError": {"LoadBalancer", "TargetGroup"},
         "TargetResponseTime": {"LoadBalancer", "TargetGroup"},
         "UnHealthyHostCount": {"LoadBalancer", "TargetGroup"},
     },
     "AWS/CertificateManager": {"DaysToExpiry": {"CertificateArn"}},
     "AWS/RDS": {
-        "AuroraGlobalDBRPOLag": {"DBClusterIdentifier"},
-        "AuroraGlobalDBReplicationLag": {"DBClusterIdentifier"},
-        "CPUUtilization": {"DBClusterIdentifier"},
+        "CPUUtilization": {"DBInstanceIdentifier"},
         "DatabaseConnections": {"DBClusterIdentifier"},
         "Deadlocks": {"DBClusterIdentifier"},
         "FreeableMemory": {"DBClusterIdentifier"},
@@ -37,8 +36,16 @@ PUBLISHED = {
         "OperationsFailedReplication": {"DestinationBucket", "RuleId", "SourceBucket"},
         "ReplicationLatency": {"DestinationBucket", "RuleId", "SourceBucket"},
     },
+    "AWS/Lambda": {
+        "Duration": {"FunctionName"},
+        "Errors": {"FunctionName"},
+        "Throttles": {"FunctionName"},
+    },
     "ECS/ContainerInsights": {"RunningTaskCount": {"ClusterName", "ServiceName"}},
 }
+# Nobody tells which of these the figures of replication are published under, so both are watched.
+REPLICATION = [{"DBClusterIdentifier"}, {"DBClusterIdentifier", "SourceRegion"}]
+LAGS = ("AuroraGlobalDBRPOLag", "AuroraGlobalDBReplicationLag")
 
 
 class Metric(NamedTuple):
@@ -78,7 +85,9 @@ def test_every_metric_is_published_with_the_dimensions_that_are_asked_for(
 ) -> None:
     for name, alarm in alarms(assembly, region).items():
         for metric in metrics(alarm):
-            if not metric.namespace.startswith("Evertill/"):
+            if metric.name in LAGS:
+                assert set(metric.dimensions) in REPLICATION, name
+            elif not metric.namespace.startswith("Evertill/"):
                 expected = PUBLISHED[metric.namespace][metric.name]
                 assert expected == set(metric.dimensions), name
 
@@ -88,7 +97,8 @@ def test_every_alarm_decides_about_missing_data_and_is_told_to_somebody(
     assembly: Assembly, region: str
 ) -> None:
     # States and signals that other alarms refer to; the first is on in one region at all times.
-    silent = {"region-writer", "db-replication-silent-signal"}
+    signal = "db-replication-silent-signal"
+    silent = {"region-writer", signal, f"{signal}-by-cluster"}
     for name, alarm in alarms(assembly, region).items():
         assert alarm["TreatMissingData"] in {"breaching", "notBreaching"}, name
         assert alarm["AlarmDescription"], name
@@ -122,13 +132,17 @@ def test_the_loss_of_a_zone_alone_leaves_enough_healthy_targets(prod: Assembly) 
     assert [6, 2] == thresholds
 
 
+@pytest.mark.parametrize("tail", ["", "-by-cluster"])
 @pytest.mark.parametrize("name", ["db-replication-lag", "db-rpo-lag"])
 @pytest.mark.parametrize("region", REGIONS)
 def test_lag_rings_in_either_region_minutes_before_the_objective_is_spent(
-    assembly: Assembly, region: str, name: str
+    assembly: Assembly, region: str, name: str, tail: str
 ) -> None:
-    alarm = alarms(assembly, region)[name]
+    alarm = alarms(assembly, region)[name + tail]
     (metric,) = metrics(alarm)
+    (other,) = set(REGIONS) - {region}
+    # What is replicated here comes from the other region, whichever that is today.
+    assert metric.dimensions.get("SourceRegion") == (None if tail else other)
     cluster = assembly.only(f"data-{region}", "AWS::RDS::DBCluster")["DBClusterIdentifier"]
     assert cluster == metric.dimensions["DBClusterIdentifier"]
     # A cut link lags by a second a second; then the periods, and one more until it is published.
@@ -156,11 +170,44 @@ def test_silence_about_replication_rings_only_where_the_service_cannot_write(
     composites = assembly.properties(stack, COMPOSITE)
     (silence,) = [c for c in composites if c["AlarmName"].startswith("db-replication-silent")]
     rule = json.dumps(silence["AlarmRule"])
-    signal = next(v for k, v in ids.items() if k.startswith("db-replication-silent-signal"))
+    signals = [v for k, v in ids.items() if k.startswith("db-replication-silent-signal")]
     writer = next(v for k, v in ids.items() if k.startswith("region-writer"))
-    assert rule.index(signal) < rule.index("AND (NOT (ALARM") < rule.index(writer)
-    raw = alarms(assembly, region)["db-replication-silent-signal"]
-    assert "breaching" == raw["TreatMissingData"]
+    assert 2 == len(signals)
+    for signal in signals:
+        assert rule.index(signal) < rule.index("AND (NOT (ALARM") < rule.index(writer)
+    assert " OR " not in rule
+    for name in ("", "-by-cluster"):
+        raw = alarms(assembly, region)[f"db-replication-silent-signal{name}"]
+        assert "breaching" == raw["TreatMissingData"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_an_instance_that_is_gone_rings_while_its_neighbour_lives(
+    assembly: Assembly, region: str
+) -> None:
+    found = alarms(assembly, region)
+    instances = assembly.properties(f"data-{region}", "AWS::RDS::DBInstance")
+    watched = []
+    for number in range(1, len(instances) + 1):
+        alarm = found[f"db-cpu-{number}"]
+        assert "breaching" == alarm["TreatMissingData"]
+        watched.append(metrics(alarm)[0].dimensions["DBInstanceIdentifier"])
+    assert [instance["DBInstanceIdentifier"] for instance in instances] == watched
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_the_alarm_about_connections_knows_the_functions_too(
+    assembly: Assembly, region: str
+) -> None:
+    function = [
+        f
+        for f in assembly.properties(f"service-{region}", "AWS::Lambda::Function")
+        if f.get("FunctionName")
+    ]
+    target = assembly.only(f"service-{region}", "AWS::ApplicationAutoScaling::ScalableTarget")
+    threshold = alarms(assembly, region)["db-connections"]["Threshold"]
+    least = 16 * target["MaxCapacity"] + 2 * function[0]["ReservedConcurrentExecutions"]
+    assert least < threshold < 2 * least
 
 
 @pytest.mark.parametrize("region", REGIONS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.assembly import ROOT
 
-from evertill.infrastructure import node
+from evertill.infrastructure import asset, node
 from evertill.infrastructure.__main__ import main
 from evertill.infrastructure.errors import SettingsError
 
@@ -68,3 +68,23 @@ def test_the_command_line_of_the_cdk_finds_the_app() -> None:
     assert "strong" == told["context"]["@aws-cdk/core:defaultCrossStackReferences"]
     # The command line warns of keys that it sets by itself.
     assert not [key for key in told["context"] if key.startswith("aws:")]
+
+
+def test_a_file_of_ones_own_can_be_rehearsed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text((ROOT / "deploy" / "environments" / "prod.toml").read_text())
+    assert 2 == main(["--settings", str(path), "--order"], {})
+    assert "mine.toml: domain: it is missing" in capsys.readouterr().err
+    assert 0 == main(["--settings", str(path), "--rehearsal", "--order"], {})
+
+
+def test_the_functions_code_is_asked_for_before_the_cdk_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(asset.find_asset, "__defaults__", (tmp_path / "none",))
+    assert 2 == main(["dev", "--out", str(tmp_path / "out")], {})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("evertill: The validation function's code has not been built")
+    assert not (tmp_path / "out").exists()

@@ -18,8 +18,8 @@ SCALING = "AWS::ApplicationAutoScaling::ScalingPolicy"
 
 def task(assembly: Assembly, region: str, family: str) -> dict[str, Any]:
     """Return the properties of the task definition that runs `family`."""
-    tasks = assembly.properties(f"service-{region}", TASK)
-    (found,) = [task for task in tasks if task["Family"].startswith(family)]
+    found = assembly.only(f"{family.removeprefix('payment-')}-{region}", TASK)
+    assert found["Family"].startswith(family)
     return found
 
 
@@ -29,10 +29,10 @@ def container(assembly: Assembly, region: str, family: str = "payment-service") 
     return dict(found)
 
 
-def rights(assembly: Assembly, region: str, part: str) -> dict[str, Any]:
+def rights(assembly: Assembly, stack: str, part: str) -> dict[str, Any]:
     """Return actions and resources that the policies of a construct allow, by action."""
     found: dict[str, Any] = {}
-    for name, policy in assembly.resources(f"service-{region}", POLICY).items():
+    for name, policy in assembly.resources(stack, POLICY).items():
         if name.startswith(part):
             for statement in policy["Properties"]["PolicyDocument"]["Statement"]:
                 actions = statement["Action"]
@@ -71,7 +71,7 @@ def test_tasks_are_closed_spread_and_without_a_shell(assembly: Assembly, region:
 
 
 def test_the_cluster_publishes_what_the_alarm_on_tasks_needs(assembly: Assembly) -> None:
-    cluster = assembly.only("service-us-east-1", "AWS::ECS::Cluster")
+    cluster = assembly.only("migration-us-east-1", "AWS::ECS::Cluster")
     assert [{"Name": "containerInsights", "Value": "enhanced"}] == cluster["ClusterSettings"]
 
 
@@ -106,9 +106,14 @@ def test_production_runs_our_own_image_by_digest(prod: Assembly) -> None:
         assert "/evertill@sha256:" in image
 
 
-def test_a_task_may_log_in_and_add_to_the_log_and_nothing_else(assembly: Assembly) -> None:
-    found = rights(assembly, "us-east-1", "ComputeTaskRole")
-    assert {"rds-db:connect", "s3:PutObject", "kms:GenerateDataKey"} == set(found)
+def test_a_task_may_log_in_add_to_the_log_publish_hold_the_lease_and_nothing_else(
+    assembly: Assembly,
+) -> None:
+    found = rights(assembly, "service-us-east-1", "ComputeTaskRole")
+    assert {
+        *("rds-db:connect", "s3:PutObject", "sns:Publish", "kms:GenerateDataKey", "kms:Decrypt"),
+        *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+    } == set(found)
     assert json.dumps(found["rds-db:connect"]).count("/payment_user") == 1
     assert "*" not in found.values()
 
@@ -116,13 +121,15 @@ def test_a_task_may_log_in_and_add_to_the_log_and_nothing_else(assembly: Assembl
 def test_only_the_migration_may_read_the_admins_secret(assembly: Assembly) -> None:
     holders = {
         name
-        for region in REGIONS
-        for name, policy in assembly.resources(f"service-{region}", POLICY).items()
+        for stack in assembly.stacks()
+        for name, policy in assembly.resources(stack, POLICY).items()
         if "secretsmanager" in json.dumps(policy)
     }
     assert 1 == len(holders)
     assert next(iter(holders)).startswith("MigrationTaskRole")
-    secret = rights(assembly, "us-east-2", "MigrationTaskRole")["secretsmanager:GetSecretValue"]
+    secret = rights(assembly, "migration-us-east-2", "MigrationTaskRole")[
+        "secretsmanager:GetSecretValue"
+    ]
     assert "-admin-??????" in json.dumps(secret)
     # By this name the container asks for it.
     asked = container(assembly, "us-east-2", "payment-migration")["Environment"]
@@ -134,7 +141,8 @@ def test_a_migration_is_a_task_that_no_service_runs(assembly: Assembly) -> None:
     assert ["migrate"] == container(assembly, "us-east-1", "payment-migration")["Command"]
     used = json.dumps(assembly.only("service-us-east-1", SERVICE)["TaskDefinition"])
     assert "Migration" not in used
-    assert "MigrationTask" in assembly.template("service-us-east-1")["Outputs"]
+    outputs = assembly.template("migration-us-east-1")["Outputs"]
+    assert {"MigrationTask", "ClusterName"} <= set(outputs)
     where = assembly.template("network-us-east-1")["Outputs"]
     assert {"TaskSubnets", "TaskSecurityGroup"} < set(where)
 

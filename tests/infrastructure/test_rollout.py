@@ -34,6 +34,15 @@ def test_what_is_found_by_name_is_there_before_it_is_looked_for() -> None:
     assert place("dns-us-east-1", found) < place("service-us-east-1", found)
 
 
+def test_the_schema_is_there_before_anything_serves() -> None:
+    found = order()
+    migrating = place("migration-us-east-1", found)
+    assert "sh deploy/once.sh us-east-1 dev migrate" == found[migrating].then
+    assert migrating < min(
+        place(f"service-{region}", found) for region in ("us-east-1", "us-east-2")
+    )
+
+
 def test_buckets_come_first_and_rules_second() -> None:
     active = [step.replication for step in order() if "data-us-east-1" in step.stacks]
     assert [False, True] == active

@@ -54,6 +54,14 @@ def test_a_rehearsal_of_production_keeps_what_the_file_says() -> None:
     assert 10 == settings.service.tasks_min
 
 
+def test_a_rehearsal_is_no_weaker_than_production(tmp_path: Path) -> None:
+    text = production("lock_days = 400", "lock_days = 1")
+    path = tmp_path / "prod.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=r"log\.lock_days: 1 is too few"):
+        read_settings(path, FOLDER / "rehearsal.toml")
+
+
 def test_a_single_region_is_asked_for_by_name(tmp_path: Path) -> None:
     text = re.sub(r"\[standby\]\n(.+\n)+", "", production('witness_region = "us-west-2"'))
     settings = read(tmp_path, 'standby = "none"\n' + text)
@@ -74,7 +82,21 @@ REFUSALS = [
     ('suffix = "prod"', 'suffix = "productionlike"', "suffix: 'productionlike' has 14 characters"),
     ('suffix = "prod"', 'suffix = "prod"\ncolour = "red"', "colour: this key is unknown"),
     ("cpu = 1024", "cpu = 1024\ngpu = 1", "service.gpu: this key is unknown"),
-    ("cpu = 1024", "cpu = 1000", "service.cpu: "),
+    ("cpu = 1024", "cpu = 1000", "service.cpu: it must be 256, 512, 1024, 2048 or 4096."),
+    ("cpu = 1024", 'cpu = "1024"', "service.cpu: it must be "),
+    ("tasks_min = 10", 'tasks_min = "ten"', "service.tasks_min: it must be a whole number."),
+    ("tasks_min = 10", "tasks_min = 0", "service.tasks_min: it must be 1 or more."),
+    ("nat_gateways = 3", "nat_gateways = 4", "network.nat_gateways: it must be 3 or less."),
+    ('suffix = "prod"', 'suffix = "dev"', "production cannot be named 'dev'"),
+    ('instance_class = "r7g.2xlarge"', 'instance_class = "r7g.large"', "r7g.large is too small"),
+    ("nat_gateways = 3", "nat_gateways = 1", "network.nat_gateways: 1 is too few for production"),
+    ("interface_endpoint_zones = 3", "interface_endpoint_zones = 1", "one zone's loss must not"),
+    ("flow_log_days = 400", "flow_log_days = 7", "network.flow_log_days: 7 is too few"),
+    ("standby_instances = 2", "standby_instances = 1", "needs a reader of its own: 2"),
+    ("\ntasks_min = 10", "\ntasks_min = 1", "service.tasks_min: 1 is too few"),
+    ("standby_tasks_min = 3", "standby_tasks_min = 1", "service.standby_tasks_min: 1 is too few"),
+    ("lock_days = 400", "lock_days = 1", "log.lock_days: 1 is too few for production"),
+    ("access_log_days = 400", "access_log_days = 7", "log.access_log_days: 7 is too few"),
     ("memory_mib = 2048", "memory_mib = 1024", "Fargate has no task with 1024 CPU units"),
     ("tasks_min = 10", "tasks_min = 60", "service.tasks_min: 60 is more than tasks_max"),
     ("standby_tasks_min = 3", "standby_tasks_min = 51", "standby_tasks_min: 51 is more"),
@@ -84,7 +106,7 @@ REFUSALS = [
     ("10.11.0.0/16", "10.11.0.0/24", "must be between /16 and /20"),
     ("10.11.0.0/16", "11.0.0.0/16", "is not a private range"),
     ('"us-east-2b"', '"us-east-2a"', "zones must be three different ones"),
-    (', "us-east-2c"', "", "standby.zones: Expected `array` of length 3"),
+    (', "us-east-2c"', "", "standby.zones: it holds 2, not 3."),
     ('"us-west-2"', '"us-east-2"', "the witness must be a third"),
     ('"us-west-2"', '"eu-west-1"', "DynamoDB keeps no strongly consistent table"),
     ('witness_region = "us-west-2"', "", "the write lease needs a third region"),
@@ -102,12 +124,12 @@ REFUSALS = [
     ('domain = "pay.evertill.io"', "", "domain: "),
     (f'image_digest = "{DIGEST}"', "", "service.image_digest: production runs an image"),
     (f'base_image_digest = "{OTHER_DIGEST}"', "", "service.base_image_digest: production runs"),
-    (DIGEST, "latest", "service.image_digest: "),
+    (DIGEST, "latest", "service.image_digest: it must be sha256: and 64 hexadecimal digits."),
     (DIGEST, "sha256:" + "0" * 64, "is a stand-in and no image"),
     ('hosted_zone = "create"', 'hosted_zone = "mine"', "neither .create. nor a zone id"),
     ('"compliance"', '"governance"', 'locks its log in "compliance" mode'),
     ("noncurrent_days = 400", "noncurrent_days = 30", "cannot expire before their lock of 400"),
-    ("backup_days = 35", "backup_days = 3", "database.backup_days: "),
+    ("backup_days = 35", "backup_days = 3", "database.backup_days: it must be 7 or more."),
     ('engine_version = "17.7"', 'engine_version = "9.6"', "database.engine_version: "),
     ('instance_class = "r7g.2xlarge"', 'instance_class = "t4g.medium"', "instance_class: "),
     ('suffix = "prod"', 'suffix = "prod"\nrehearsal = true', "pass it on the command line"),

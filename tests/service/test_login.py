@@ -18,7 +18,7 @@ from tests.support.postgres import Database
 from evertill.domain.errors import UsageError
 from evertill.domain.signing import Credentials
 from evertill.service.cloud import ADDRESS_VARIABLE, Identity, NoCredentials
-from evertill.service.login import IamLogin, address
+from evertill.service.login import IamLogin, addresses
 from evertill.service.settings import Settings, read_settings
 from evertill.storage.database import pool
 
@@ -120,9 +120,9 @@ def test_a_login_by_iam_needs_a_user_and_a_host() -> None:
 
 def test_the_kind_of_login_is_a_setting_and_a_password_is_the_default() -> None:
     given = {"EVERTILL_DATABASE_URL": URL}
-    assert URL == address(read_settings(given))
+    assert URL == addresses(read_settings(given)).writer
     iam = read_settings({**given, "EVERTILL_DATABASE_LOGIN": "iam", "EVERTILL_REGION": REGION})
-    assert callable(address(iam))
+    assert callable(addresses(iam).writer)
     assert iam == read_settings(iam.environment())
     with pytest.raises(UsageError, match="EVERTILL_DATABASE_LOGIN is missing or wrong"):
         read_settings({**given, "EVERTILL_DATABASE_LOGIN": "kerberos"})

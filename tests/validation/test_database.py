@@ -29,9 +29,11 @@ DECISION = {
 }
 
 
-def databases(url: str, reader_url: str = "") -> Databases:
+def databases(url: str, database_reader_url: str = "") -> Databases:
     """Return links to the database at `url`."""
-    return Databases(Settings(database_url=url, reader_url=reader_url, log_bucket="none"))
+    return Databases(
+        Settings(database_url=url, database_reader_url=database_reader_url, log_bucket="none")
+    )
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_a_question_that_a_reader_cancels_is_asked_of_the_writer(
             " LANGUAGE plpgsql STABLE SECURITY DEFINER AS $$ BEGIN"
             " RAISE EXCEPTION 'conflict with recovery' USING ERRCODE = '40001'; END $$"
         )
-        function = deploy(database, EVERTILL_READER_URL=login(reader))
+        function = deploy(database, EVERTILL_DATABASE_READER_URL=login(reader))
         status, body = direct(function, payment(merchant=merchant.name, source=new_source()))
     assert (200, True, False) == (status, body["history_checked"], body["read_only"])
 
@@ -104,6 +106,6 @@ def test_the_writer_is_asked_while_there_is_no_reader(database: Database, deploy
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     nobody = f"postgresql://nobody@127.0.0.1:{port}/none?sslmode=disable"
-    function = deploy(database, EVERTILL_READER_URL=nobody)
+    function = deploy(database, EVERTILL_DATABASE_READER_URL=nobody)
     status, body = direct(function, payment(merchant="unknown"))
     assert (400, "invalid_request") == (status, body["code"])

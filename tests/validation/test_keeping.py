@@ -116,7 +116,7 @@ def test_histories_are_read_from_the_reader_and_decisions_stored_by_the_writer(
 ) -> None:
     with postgres.fresh_database() as other:
         merchant = create_merchant(other, MerchantTerms(amount_limits_minor={"USD": 1}))
-        function = deploy(database, EVERTILL_READER_URL=login(other))
+        function = deploy(database, EVERTILL_DATABASE_READER_URL=login(other))
         event = payment(merchant=merchant.name, source=new_source())
         assert "amount_over_limit" == direct(function, event)[1]["code"]
         assert (0, 1) == (kept(other), kept(database))
@@ -127,7 +127,9 @@ def test_a_region_whose_writer_does_not_answer_says_read_only_and_logs(
 ) -> None:
     with silence() as address:
         url = f"postgresql://nobody:nothing@{address}/evertill?sslmode=disable"
-        function = deploy(database, EVERTILL_DATABASE_URL=url, EVERTILL_READER_URL=login(database))
+        function = deploy(
+            database, EVERTILL_DATABASE_URL=url, EVERTILL_DATABASE_READER_URL=login(database)
+        )
         event = payment()
         status, body = direct(function, event)
         assert (200, True, True) == (status, body["valid"], body["read_only"])

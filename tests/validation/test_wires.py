@@ -72,7 +72,10 @@ def test_a_server_without_tls_gets_no_login(database: Database, deploy: Deploy) 
         ({"EVERTILL_LOG_BUCKET": ""}, "EVERTILL_LOG_BUCKET"),
         ({"EVERTILL_DATABASE_URL": "mysql://u@h/d"}, "EVERTILL_DATABASE_URL"),
         ({"EVERTILL_DATABASE_URL": "postgresql://u@h:port/d"}, "EVERTILL_DATABASE_URL"),
-        ({"EVERTILL_READER_URL": "postgresql://u@h/d?sslmode=require"}, "EVERTILL_READER_URL"),
+        (
+            {"EVERTILL_DATABASE_READER_URL": "postgresql://u@h/d?sslmode=require"},
+            "EVERTILL_DATABASE_READER_URL",
+        ),
         (
             {
                 "EVERTILL_DATABASE_LOGIN": "iam",

@@ -11,6 +11,13 @@ from evertill.audit.findings import Acceptance
 from evertill.infrastructure.acknowledgements import exemptions
 from evertill.infrastructure.settings import Settings
 
+_PULLED: Final = (
+    "ECS pulls the image with this token; it opens the one repository that is named beside it."
+)
+_JOINED: Final = (
+    "Lambda makes the function's interfaces with it, which know no narrower resource; the "
+    "function's own code is denied it."
+)
 POLICIES: Final = (
     (
         "parliament",
@@ -26,11 +33,47 @@ POLICIES: Final = (
         "cloudsplaining",
         "credentials_exposure[ecr:GetAuthorizationToken]",
         "service-*",
+        ("Compute/Task/StartRole/DefaultPolicy/Resource",),
+        _PULLED,
+    ),
+    (
+        "cloudsplaining",
+        "credentials_exposure[ecr:GetAuthorizationToken]",
+        "migration-*",
+        ("Migration/Task/StartRole/DefaultPolicy/Resource",),
+        _PULLED,
+    ),
+    (
+        "parliament",
+        "UNKNOWN_CONDITION_FOR_ACTION",
+        "service-*",
+        ("Validation/Role/DefaultPolicy/Resource",),
         (
-            "Compute/Task/StartRole/DefaultPolicy/Resource",
-            "Migration/Task/StartRole/DefaultPolicy/Resource",
+            "parliament does not know lambda:SourceFunctionArn, by which the function's code is "
+            "denied its interfaces: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"
         ),
-        "ECS pulls the image with this token; it opens the one repository that is named beside it.",
+    ),
+    (
+        "parliament",
+        "RESOURCE_STAR",
+        "service-*",
+        ("Validation/Role/DefaultPolicy/Resource",),
+        _JOINED,
+    ),
+    *(
+        (
+            "cloudsplaining",
+            f"write_actions_without_constraints[ec2:{action}]",
+            "service-*",
+            ("Validation/Role/DefaultPolicy/Resource",),
+            _JOINED,
+        )
+        for action in (
+            "AssignPrivateIpAddresses",
+            "CreateNetworkInterface",
+            "DeleteNetworkInterface",
+            "UnassignPrivateIpAddresses",
+        )
     ),
 )
 """Tool, rule, stack, the constructs' paths, and the reason."""

@@ -88,7 +88,15 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=INDENT,
+        subsequent_indent=INDENT,
+        # A name is to be copied whole, however long it is and wherever it has a hyphen.
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 commands: list[click.Command] = [check_command]

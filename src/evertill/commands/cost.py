@@ -26,6 +26,7 @@ from evertill.domain.errors import EvertillError
 
 WIDTH: Final = 80
 PAYMENTS_PER_MONTH: Final = 10_000_000
+SETTINGS_SUFFIX: Final = ".toml"
 SYNTH_TIMEOUT_S: Final = 300
 CAVEAT: Final = (
     "An estimate from list prices and assumptions. Nobody has deployed this to AWS, so it was "
@@ -38,7 +39,7 @@ class CannotEstimate(EvertillError):
 
 
 @click.command("cost", short_help="Estimate what a deployment costs a month.")
-@click.argument("environment", type=click.Choice(["dev", "prod"]))
+@click.argument("environment")
 @click.option(
     "--assembly",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -54,6 +55,8 @@ class CannotEstimate(EvertillError):
 @click.option("--json", "is_json", is_flag=True, help="Print the result as JSON.")
 def cost_command(environment: str, assembly: Path | None, *, payments: int, is_json: bool) -> None:
     """Estimate what ENVIRONMENT costs a month: by component and region, and per million payments.
+
+    ENVIRONMENT is dev, prod, or a settings file of your own (NAME.toml).
 
     Quantities come from the templates, prices from a dated table of list prices.
     """
@@ -83,7 +86,9 @@ def _estimate(environment: str, assembly: Path | None) -> Estimate:
 
 def _synthesize(environment: str, folder: Path) -> None:
     """Have the templates written by a process of its own: only they are read here."""
-    words = ["-m", "evertill.infrastructure", environment, "--rehearsal", "--out", str(folder)]
+    is_file = environment.endswith(SETTINGS_SUFFIX)
+    which = ["--settings", environment] if is_file else [environment]
+    words = ["-m", "evertill.infrastructure", *which, "--rehearsal", "--out", str(folder)]
     try:
         done = subprocess.run(
             [sys.executable, *words],

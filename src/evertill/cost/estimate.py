@@ -25,7 +25,7 @@ LEFT_OUT: Final = (
     "flow logs, access logs and the firewall's logs, which grow with traffic",
     "backups beyond the free share, their copies, snapshots",
     "the database's reads that miss memory, and its growth after the first month",
-    "validation calls to the function, key requests, DNS queries, e-mails",
+    "key requests, DNS queries, e-mails, events published to the topic",
     "data through NAT gateways and interface endpoints, and between zones",
     "the write lease's requests and storage",
     "the image registry, support plans, taxes; discounts and free tiers",

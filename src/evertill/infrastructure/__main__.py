@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from evertill.infrastructure import node, rollout
+from evertill.infrastructure.asset import ASSET, AUTHORITIES, find_asset
 from evertill.infrastructure.errors import SettingsError
 from evertill.infrastructure.settings import (
     ENVIRONMENTS,
+    FOLDER,
+    REHEARSAL,
     Settings,
     read_environment,
     read_settings,
@@ -38,6 +41,8 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
         if asked.order:
             print(rollout.script(settings, _source(asked)), end="")  # noqa: T201 - for the user
             return 0
+        asset = find_asset(settings)
+        _warn(asset)
         node.provide()
     except SettingsError as error:
         print(f"evertill: {error}", file=sys.stderr)  # noqa: T201 - this speaks to the user
@@ -49,13 +54,13 @@ def main(arguments: Sequence[str] | None = None, variables: Mapping[str, str] = 
     folder = asked.out or Path(given or "cdk.out")
     if given is None:
         _clear(folder)
-    build(settings, folder, replication=asked.replication).synth()
+    build(settings, folder, replication=asked.replication, asset=asset).synth()
     return 0
 
 
 def _settings(asked: argparse.Namespace) -> Settings:
     if asked.settings is not None:
-        return read_settings(asked.settings)
+        return read_settings(asked.settings, FOLDER / REHEARSAL if asked.rehearsal else None)
     return read_environment(asked.environment, rehearsal=asked.rehearsal)
 
 
@@ -63,6 +68,15 @@ def _source(asked: argparse.Namespace) -> str:
     if asked.settings is not None:
         return f"settings={asked.settings}"
     return f"environment={asked.environment}"
+
+
+def _warn(asset: Path) -> None:
+    if asset == ASSET and not (asset / AUTHORITIES).is_file():
+        print(  # noqa: T201 - this speaks to the user
+            f"evertill: the validation function's code holds no {AUTHORITIES}: deployed like this "
+            "it could not trust its database (docs/runbooks/deploy.md).",
+            file=sys.stderr,
+        )
 
 
 def _clear(folder: Path) -> None:

@@ -169,6 +169,14 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
         paths=(
             "Compute/Task/Role/DefaultPolicy/Resource",
             "Compute/Task/StartRole/DefaultPolicy/Resource",
+            "Validation/Role/DefaultPolicy/Resource",
+        ),
+        rules=_in_both("IAMNoInlinePolicy"),
+        reason=_INLINE,
+    ),
+    Acknowledgement(
+        stack="migration-*",
+        paths=(
             "Migration/Task/Role/DefaultPolicy/Resource",
             "Migration/Task/StartRole/DefaultPolicy/Resource",
         ),
@@ -177,10 +185,13 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
     ),
     Acknowledgement(
         stack="service-*",
-        paths=(
-            "Compute/Task/StartRole/DefaultPolicy/Resource",
-            "Migration/Task/StartRole/DefaultPolicy/Resource",
-        ),
+        paths=("Compute/Task/StartRole/DefaultPolicy/Resource",),
+        rules=("AwsSolutions-IAM5[Resource::*]",),
+        reason="ecr:GetAuthorizationToken knows no resources; the images are named beside it.",
+    ),
+    Acknowledgement(
+        stack="migration-*",
+        paths=("Migration/Task/StartRole/DefaultPolicy/Resource",),
         rules=("AwsSolutions-IAM5[Resource::*]",),
         reason="ecr:GetAuthorizationToken knows no resources; the images are named beside it.",
     ),
@@ -197,9 +208,53 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
     ),
     Acknowledgement(
         stack="service-*",
-        paths=("Compute/Task/Definition/Resource", "Migration/Task/Definition/Resource"),
+        paths=("Compute/Task/Definition/Resource",),
         rules=("AwsSolutions-ECS2",),
         reason="The variables are names of resources; what is secret is read with the role.",
+    ),
+    Acknowledgement(
+        stack="migration-*",
+        paths=("Migration/Task/Definition/Resource",),
+        rules=("AwsSolutions-ECS2",),
+        reason="The variables are names of resources; what is secret is read with the role.",
+    ),
+    Acknowledgement(
+        stack="service-*",
+        paths=("Validation/Role/DefaultPolicy/Resource",),
+        rules=(
+            (
+                "AwsSolutions-IAM5[Resource::payment-data-{suffix}:"
+                "ExportsOutputFnGetAttTransactionLog88174418Arn6B3465F1/*]"
+            ),
+        ),
+        reason="The function writes objects of names yet to come into this one bucket.",
+    ),
+    Acknowledgement(
+        stack="service-*",
+        paths=("Validation/Role/DefaultPolicy/Resource",),
+        rules=("AwsSolutions-IAM5[Resource::*]", "CKV_AWS_111"),
+        reason=(
+            "Lambda makes interfaces and traces, which know no narrower resources; the function's "
+            "own code is denied the interfaces."
+        ),
+    ),
+    Acknowledgement(
+        stack="service-*",
+        paths=("Validation/Function/Resource",),
+        rules=("NIST.800.53.R5-LambdaDLQ", "CKV_AWS_116"),
+        reason="A load balancer waits for the answer: no call is queued, so none is ever dead.",
+    ),
+    Acknowledgement(
+        stack="service-*",
+        paths=("Validation/Function/Resource",),
+        rules=("AwsSolutions-L1",),
+        reason="Its wheels are locked for Python 3.13, as the image is, which Lambda runs to 2029.",
+    ),
+    Acknowledgement(
+        stack="service-*",
+        paths=("Validation/Function/Resource",),
+        rules=("W3005",),
+        reason="The CDK says twice that a function needs its role, which does no harm.",
     ),
     Acknowledgement(
         stack="service-*",
@@ -215,7 +270,11 @@ ACKNOWLEDGEMENTS: Final[tuple[Acknowledgement, ...]] = (
     ),
     Acknowledgement(
         stack="watch-*",
-        paths=("Alarms/db-replication-silent-signal/Resource", "Alarms/region-writer/Resource"),
+        paths=(
+            "Alarms/db-replication-silent-signal/Resource",
+            "Alarms/db-replication-silent-signal-by-cluster/Resource",
+            "Alarms/region-writer/Resource",
+        ),
         rules=("NIST.800.53.R5-CloudWatchAlarmAction",),
         reason="A signal that composite alarms combine; they tell people, it alone means nothing.",
     ),

@@ -14,6 +14,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from evertill.infrastructure.keys import let_alarms_use
 from evertill.infrastructure.names import Names
 
 
@@ -49,17 +50,7 @@ class Alerts(Construct):
             enable_key_rotation=True,
             removal_policy=RemovalPolicy.DESTROY,
         )
-        # Without this an alarm changes its state and nobody is told, silently. AWS's own key for
-        # SNS cannot be granted: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
-        key.add_to_resource_policy(
-            iam.PolicyStatement(
-                sid="AlarmsEncrypt",
-                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
-                actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=["*"],
-                conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
-            )
-        )
+        let_alarms_use(key)
         return key
 
     def _let_alarms_publish(self) -> None:

@@ -13,7 +13,13 @@ from aws_cdk import App, Tags
 
 from evertill.infrastructure.acknowledgements import exemptions
 from evertill.infrastructure.acknowledging import acknowledge
-from evertill.infrastructure.service_stacks import DnsStack, ServiceStack, WatchStack
+from evertill.infrastructure.asset import find_asset
+from evertill.infrastructure.service_stacks import (
+    DnsStack,
+    MigrationStack,
+    ServiceStack,
+    WatchStack,
+)
 from evertill.infrastructure.settings import RegionSettings, Settings
 from evertill.infrastructure.stacks import DataStack, GlobalStack, KeysStack, NetworkStack
 
@@ -29,13 +35,14 @@ def build(
     *,
     replication: bool = True,
     acknowledged: bool = True,
+    asset: Path | None = None,
 ) -> App:
     """Return the app of an environment, not yet synthesized, with cdk.json's feature flags.
 
     The command line of the CDK hands those flags over by itself; read here too, they make both
     ways write the same templates. Without `replication` the log's buckets come without rules to
     each other, which is how the first deployment begins (see `rollout`). What is not
-    `acknowledged` is found by every linter.
+    `acknowledged` is found by every linter. `asset` is the function's code, else what was built.
     """
     app = App(
         outdir=None if out is None else str(out),
@@ -49,8 +56,9 @@ def build(
             key = f"availability-zones:account={settings.account}:region={region.name}"
             app.node.set_context(key, list(region.zones))
     everywhere = GlobalStack(app, settings)
+    code = asset or find_asset(settings)
     for region in settings.regions:
-        data = _build_region(app, settings, region, replication=replication)
+        data = _build_region(app, settings, region, code, replication=replication)
         if settings.is_active(region.name):
             # Within the region only: the standby's stacks depend on nothing that may be down.
             data.add_stack_dependency(everywhere, "its cluster joins the global one")
@@ -62,11 +70,12 @@ def build(
 
 
 def _build_region(
-    app: App, settings: Settings, region: RegionSettings, *, replication: bool
+    app: App, settings: Settings, region: RegionSettings, asset: Path, *, replication: bool
 ) -> DataStack:
     keys = KeysStack(app, settings, region.name)
     network = NetworkStack(app, settings, region, keys)
     data = DataStack(app, settings, region, keys, network, replication=replication)
-    service = ServiceStack(app, settings, region.name, network, data)
+    cluster = MigrationStack(app, settings, region.name, network, data).cluster
+    service = ServiceStack(app, settings, region.name, network, data, cluster=cluster, asset=asset)
     WatchStack(app, settings, region.name, service)
     return data

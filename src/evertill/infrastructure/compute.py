@@ -1,4 +1,4 @@
-"""The service in ECS: the cluster, the task that serves, and how one release replaces another.
+"""The service in ECS: the task that serves, and how one release replaces another.
 
 It is separate from `scaling`, which says how many tasks there are: this module names no number of
 tasks at all, because a count in a template would undo what autoscaling and recovery decided
@@ -12,12 +12,13 @@ from typing import Final
 from aws_cdk import CfnOutput, Duration
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
 from constructs import Construct
 
+from evertill.infrastructure.addresses import database_urls
 from evertill.infrastructure.alarm_names import deployment_alarms
-from evertill.infrastructure.containers import OurTask, service_environment
+from evertill.infrastructure.containers import AUTHORITIES, OurTask
 from evertill.infrastructure.names import DATABASE_USER, SERVICE_PORT, Names
+from evertill.infrastructure.rights import add_to_log, hold_lease, log_in, publish_events
 from evertill.infrastructure.stacks import DataStack, NetworkStack
 
 # One vCPU, two workers: while one is replaced, the other answers.
@@ -38,25 +39,20 @@ HEALTH_PROBE: Final = (
 
 
 class Compute(Construct):
-    """A region's ECS cluster and service: `cluster`, `service`, `task`."""
+    """A region's ECS service: `service`, `task`."""
 
     def __init__(
-        self, scope: Construct, construct_id: str, network: NetworkStack, data: DataStack
+        self,
+        scope: Construct,
+        construct_id: str,
+        network: NetworkStack,
+        data: DataStack,
+        cluster: ecs.ICluster,
     ) -> None:
-        """Run the service of a region in its private subnets."""
+        """Run the service of a region on `cluster`, in its private subnets."""
         super().__init__(scope, construct_id)
-        names = data.names
-        self.cluster = ecs.Cluster(
-            self,
-            "Cluster",
-            cluster_name=names.cluster,
-            vpc=network.vpc,
-            # RunningTaskCount, which an alarm needs, comes from here and from nowhere else.
-            container_insights_v2=ecs.ContainerInsights.ENHANCED,
-        )
         self.task = self._task(data)
-        self.service = self._service(network, names)
-        CfnOutput(scope, "ClusterName", value=self.cluster.cluster_name)
+        self.service = self._service(network, data.names, cluster)
         CfnOutput(scope, "ServiceName", value=self.service.service_name)
 
     def _task(self, data: DataStack) -> OurTask:
@@ -67,7 +63,7 @@ class Compute(Construct):
             family=data.names.service,
             command=["serve"],
             environment={
-                **service_environment(data),
+                **_environment(data),
                 "EVERTILL_HOST": "0.0.0.0",  # noqa: S104 - a task has one interface, and no other guest
                 "EVERTILL_PORT": str(SERVICE_PORT),
                 "EVERTILL_WORKERS": str(WORKERS),
@@ -81,16 +77,23 @@ class Compute(Construct):
             ),
         )
         task.container.add_port_mappings(ecs.PortMapping(container_port=SERVICE_PORT))
-        for statement in _rights(data):
+        for statement in (
+            log_in(data, DATABASE_USER),
+            *add_to_log(data),
+            *publish_events(data),
+            hold_lease(data),
+        ):
             task.role.add_to_policy(statement)
         return task
 
-    def _service(self, network: NetworkStack, names: Names) -> ecs.FargateService:
+    def _service(
+        self, network: NetworkStack, names: Names, cluster: ecs.ICluster
+    ) -> ecs.FargateService:
         return ecs.FargateService(
             self,
             "Service",
             service_name=names.service,
-            cluster=self.cluster,
+            cluster=cluster,
             task_definition=self.task.definition,
             platform_version=ecs.FargatePlatformVersion.VERSION1_4,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PRIVATE_WITH_EGRESS),
@@ -100,9 +103,11 @@ class Compute(Construct):
             max_healthy_percent=HEALTHY_PERCENT_MAX,
             health_check_grace_period=Duration.seconds(GRACE_PERIOD_S),
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),
-            # By name: the alarms are in the watch stack, which is deployed later. ECS asks
-            # for them when a release replaces another (aws/copilot-cli#4294), and holds nothing
-            # against a deployment that rings already when it starts:
+            # By name: the alarms are in the watch stack, which is deployed later. The CDK's own
+            # example names alarms that are made after the service; ECS asks for them when a release
+            # replaces another (aws/copilot-cli#4294), and holds nothing against a deployment that
+            # rings already when it starts:
+            # https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_ecs.DeploymentAlarmConfig.html
             # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
             deployment_alarms=ecs.DeploymentAlarmConfig(
                 alarm_names=deployment_alarms(names), behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM
@@ -117,23 +122,17 @@ class Compute(Construct):
         )
 
 
-def _rights(data: DataStack) -> list[iam.PolicyStatement]:
-    """Return what a serving task may do: log in to the database, add to the transaction log."""
-    login = data.names.arn("rds-db", f"dbuser:{data.database.resource_id}/{DATABASE_USER}")
-    return [
-        iam.PolicyStatement(sid="LogIn", actions=["rds-db:connect"], resources=[login]),
-        # Put and nothing else: whoever holds a task cannot read, replace or delete what is written.
-        iam.PolicyStatement(
-            sid="AddToLog",
-            actions=["s3:PutObject"],
-            resources=[data.log_bucket.arn_for_objects("*")],
-        ),
-        iam.PolicyStatement(
-            sid="EncryptLog",
-            actions=["kms:GenerateDataKey"],
-            resources=[data.key.key_arn],
-            conditions={
-                "StringEquals": {"kms:ViaService": f"s3.{data.place}.amazonaws.com"},
-            },
-        ),
-    ]
+def _environment(data: DataStack) -> dict[str, str]:
+    """Return where the service finds what it works with; nothing in it is secret."""
+    names = data.names
+    # Its own region's copy of the lease first: that one is asked.
+    regions = [data.place, *(r.name for r in data.settings.regions if r.name != data.place)]
+    return {
+        **database_urls(data, DATABASE_USER, AUTHORITIES),
+        "EVERTILL_DATABASE_LOGIN": "iam",
+        "EVERTILL_REGION": data.place,
+        "EVERTILL_LOG_BUCKET": data.log_bucket.bucket_name,
+        "EVERTILL_EVENTS_TOPIC_ARN": data.events.topic_arn,
+        "EVERTILL_AUTHORITY_TABLE": names.lease_table,
+        "EVERTILL_AUTHORITY_REGIONS": ",".join(regions),
+    }

@@ -16,7 +16,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from evertill.infrastructure.log_groups import log_group
-from evertill.infrastructure.names import DATABASE_USER, Names
+from evertill.infrastructure.names import Names
 from evertill.infrastructure.stacks import DataStack
 
 # deploy/Dockerfile makes this user, and this folder for it; the rest of the file system is
@@ -132,22 +132,3 @@ class OurTask(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             description=description,
         )
-
-
-def database_url(data: DataStack, user: str = "") -> str:
-    """Return where the database is, with no password in it, checking the server's certificate."""
-    database = data.database
-    login = f"{user}@" if user else ""
-    return (
-        f"postgresql://{login}{database.writer_host}:{database.port}/{database.name}"
-        f"?sslmode=verify-full&sslrootcert={AUTHORITIES}"
-    )
-
-
-def service_environment(data: DataStack) -> dict[str, str]:
-    """Return the variables that both tasks read: where the database is and who logs in, by IAM."""
-    return {
-        "EVERTILL_DATABASE_URL": database_url(data, DATABASE_USER),
-        "EVERTILL_DATABASE_LOGIN": "iam",
-        "EVERTILL_REGION": data.place,
-    }

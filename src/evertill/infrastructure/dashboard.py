@@ -20,6 +20,7 @@ from evertill.infrastructure.alarms_service import (
     of_targets,
 )
 from evertill.infrastructure.edge import Edge
+from evertill.infrastructure.names import Names
 
 WIDTH: Final = 8
 HEIGHT: Final = 6
@@ -55,11 +56,7 @@ def add_dashboard(scope: Construct, alarms: Alarms, edge: Edge) -> None:
         _graph("Writes here (1) or not (0)", log_metrics.role(names.suffix)),
     )
     page.add_widgets(
-        _graph(
-            "Behind the writer, ms",
-            published(database.SPACE, "AuroraGlobalDBReplicationLag", "Maximum", cluster),
-            published(database.SPACE, "AuroraGlobalDBRPOLag", "Maximum", cluster),
-        ),
+        _graph("Behind the writer, ms", *_lags(names)),
         _graph(
             "Database's processor, %",
             published(database.SPACE, "CPUUtilization", "Maximum", cluster),
@@ -69,6 +66,16 @@ def add_dashboard(scope: Construct, alarms: Alarms, edge: Edge) -> None:
             published(database.SPACE, "DatabaseConnections", "Maximum", cluster),
         ),
     )
+
+
+def _lags(names: Names) -> list[cloudwatch.IMetric]:
+    """Return the figures of replication in either form that they may be published in."""
+    peer = names.settings.peer(names.region)
+    return [
+        published(database.SPACE, name, "Maximum", dimensions)
+        for dimensions in (database.forms(names, peer).values() if peer else ())
+        for name in (database.LAG, "AuroraGlobalDBRPOLag")
+    ]
 
 
 def _graph(title: str, *metrics: cloudwatch.IMetric) -> cloudwatch.GraphWidget:

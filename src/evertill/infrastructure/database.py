@@ -29,6 +29,7 @@ from evertill.infrastructure.names import (
 from evertill.infrastructure.network import RETENTIONS
 from evertill.infrastructure.settings import DatabaseSettings
 
+ACTIVE_INSTANCES: Final = 2
 LOG_EXPORT: Final = "postgresql"
 LOG_DAYS: Final = 90
 MONITORING_INTERVAL_S: Final = 60
@@ -85,7 +86,6 @@ def build_primary(
         names,
         settings,
         place,
-        instances=2,
         credentials=rds.Credentials.from_secret(secret, DATABASE_ADMIN),
         default_database_name=DATABASE_NAME,
     )
@@ -99,7 +99,7 @@ def build_secondary(
     scope: Construct, names: Names, settings: DatabaseSettings, place: Place
 ) -> Database:
     """Return the cluster that begins as a reader: logins and data come by replication."""
-    cluster = _build_cluster(scope, names, settings, place, instances=settings.standby_instances)
+    cluster = _build_cluster(scope, names, settings, place)
     resource = _join(cluster, names)
     # A secondary is refused when it brings logins of its own; the construct makes them anyway:
     # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-global-database-attaching.html
@@ -151,13 +151,13 @@ def _build_cluster(
     settings: DatabaseSettings,
     place: Place,
     *,
-    instances: int,
     credentials: rds.Credentials | None = None,
     default_database_name: str | None = None,
 ) -> rds.DatabaseCluster:
     engine = _engine(settings)
     mode, retention = INSIGHTS[settings.insights_days]
-    members = [_member(settings, names, place, number) for number in range(instances)]
+    numbers = range(len(instance_names(names)))
+    members = [_member(settings, names, place, number) for number in numbers]
     log_group = _build_log_group(scope, names, place.key)
     cluster = rds.DatabaseCluster(
         scope,
@@ -198,6 +198,14 @@ def _build_cluster(
     return cluster
 
 
+def instance_names(names: Names) -> list[str]:
+    """Return the identifiers of a region's instances: a writer and a reader, or what stands by."""
+    settings = names.settings
+    standby = settings.database.standby_instances
+    count = ACTIVE_INSTANCES if settings.is_active(names.region) else standby
+    return [f"{names.database}-{number + 1}" for number in range(count)]
+
+
 def _engine(settings: DatabaseSettings) -> rds.IClusterEngine:
     version = settings.engine_version
     return rds.DatabaseClusterEngine.aurora_postgres(
@@ -212,7 +220,7 @@ def _member(
     _, retention = INSIGHTS[settings.insights_days]
     return rds.ClusterInstance.provisioned(
         f"Instance{number + 1}",
-        instance_identifier=f"{names.database}-{number + 1}",
+        instance_identifier=instance_names(names)[number],
         instance_type=ec2.InstanceType(settings.instance_class),
         # Each in a zone of its own: a zone's loss leaves one that can write.
         availability_zone=_zone(place.vpc, number),

@@ -65,16 +65,18 @@ class Edge(Construct):
 
     def route_validations(self, targets: elbv2.CfnTargetGroup) -> None:
         """Send validations to the function behind `targets` instead of to the service's tasks."""
-        group = elbv2.ApplicationTargetGroup.from_target_group_attributes(
-            self, "ValidationTargets", target_group_arn=targets.ref
-        )
-        elbv2.ApplicationListenerRule(
+        rule = elbv2.CfnListenerRule
+        paths = rule.PathPatternConfigProperty(values=list(VALIDATION_PATHS))
+        # The CDK's own construct takes no group that it has not made.
+        rule(
             self,
             "Validations",
-            listener=self.listener,
+            listener_arn=self.listener.listener_arn,
             priority=VALIDATION_PRIORITY,
-            conditions=[elbv2.ListenerCondition.path_patterns(list(VALIDATION_PATHS))],
-            action=elbv2.ListenerAction.forward([group]),
+            conditions=[
+                rule.RuleConditionProperty(field="path-pattern", path_pattern_config=paths)
+            ],
+            actions=[rule.ActionProperty(type="forward", target_group_arn=targets.ref)],
         )
 
     def _balancer(self, names: Names, data: DataStack) -> elbv2.ApplicationLoadBalancer:

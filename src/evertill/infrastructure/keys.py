@@ -33,7 +33,7 @@ def build_key(scope: Construct, names: Names) -> kms.Key:
         removal_policy=RemovalPolicy.RETAIN,
     )
     _let_logs_use(key, names)
-    _let_alarms_use(key)
+    let_alarms_use(key)
     return key
 
 
@@ -53,9 +53,12 @@ def _let_logs_use(key: kms.Key, names: Names) -> None:
     )
 
 
-def _let_alarms_use(key: kms.Key) -> None:
-    # An alarm publishes to an encrypted topic as a service:
-    # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+def let_alarms_use(key: kms.Key) -> None:
+    """Let alarms of this account encrypt what they publish under `key`.
+
+    Without it an alarm changes its state and nobody is told, silently. AWS's own key for SNS cannot
+    be granted: https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html
+    """
     key.add_to_resource_policy(
         iam.PolicyStatement(
             sid="AlarmsOfThisAccount",

@@ -11,12 +11,14 @@ from aws_cdk import CfnOutput
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from evertill.infrastructure.containers import OurTask, database_url, service_environment
+from evertill.infrastructure.addresses import writer_url
+from evertill.infrastructure.containers import AUTHORITIES, OurTask
+from evertill.infrastructure.names import DATABASE_USER, VALIDATION_USER
 from evertill.infrastructure.stacks import DataStack
 
 
 class Migration(Construct):
-    """The task that migrates, creates the service's login and lets it log in by IAM: `task`.
+    """The task that migrates, and creates the logins that IAM lets in: `task`.
 
     Nothing starts it but the runbook (docs/runbooks/deploy.md), which reads the outputs of this
     stack and of the network's.
@@ -32,9 +34,13 @@ class Migration(Construct):
             family=data.names.named("migration"),
             command=["migrate"],
             environment={
-                **service_environment(data),
+                # Whose logins it creates: the service's is the one in this address.
+                "EVERTILL_DATABASE_URL": writer_url(data, AUTHORITIES, DATABASE_USER),
+                "EVERTILL_DATABASE_LOGIN": "iam",
+                "EVERTILL_VALIDATION_USER": VALIDATION_USER,
+                "EVERTILL_REGION": data.place,
                 "EVERTILL_ADMIN_SECRET": data.names.admin_secret,
-                "EVERTILL_ADMIN_DATABASE_URL": database_url(data),
+                "EVERTILL_ADMIN_DATABASE_URL": writer_url(data, AUTHORITIES),
             },
         )
         self._give_admin(data)

@@ -14,6 +14,7 @@ from evertill.infrastructure.settings import Settings
 
 DATABASE_NAME: Final = "evertill"
 DATABASE_USER: Final = "payment_user"
+VALIDATION_USER: Final = "validation_user"
 DATABASE_ADMIN: Final = "evertill_admin"
 DATABASE_PORT: Final = 5432
 SERVICE_PORT: Final = 8080
@@ -89,6 +90,11 @@ class Names:
     def topic(self) -> str:
         """The name of the topic that alarms go to."""
         return self.named("alerts")
+
+    @property
+    def events_topic(self) -> str:
+        """The name of the topic that payments' events go to; a FIFO topic's name must end so."""
+        return f"{self.named('events')}.fifo"
 
     @property
     def lease_table(self) -> str:

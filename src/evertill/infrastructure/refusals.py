@@ -53,6 +53,28 @@ MEMORY_MIB: Final = {
     4096: range(8192, 30_721, 1024),
 }
 
+# An environment of another kind would take these for its own.
+OTHER_SUFFIXES: Final = ("demo", "dev", "qa", "sandbox", "stage", "staging", "test")
+# The least that production may have, and why: table, field, value, reason.
+LEAST: Final = {
+    "network": {
+        "nat_gateways": (3, "each zone needs its own, or one zone's loss cuts the others off"),
+        "interface_endpoint_zones": (2, "one zone's loss must not stop tasks from starting"),
+        "flow_log_days": (365, "a year of logs is what an inquiry asks for"),
+    },
+    "database": {
+        "standby_instances": (2, "whoever takes over needs a reader of its own"),
+    },
+    "service": {
+        "tasks_min": (3, "each zone needs one"),
+        "standby_tasks_min": (2, "one zone's loss must leave one"),
+    },
+    "log": {
+        "lock_days": (400, "a key is remembered that long, and its payment must be provable"),
+        "access_log_days": (365, "a year of logs is what an inquiry asks for"),
+    },
+}
+
 
 def first(settings: Settings) -> str | None:
     """Return the first thing that is wrong with the settings, None when they may be used."""
@@ -66,8 +88,10 @@ def _all(settings: Settings) -> Iterator[str]:
         yield from _of_one_region(region)
     yield from _of_regions(settings)
     yield from _of_sizes(settings)
-    if settings.environment == "prod" and not settings.rehearsal:
-        yield from _of_production(settings)
+    if settings.environment == "prod":
+        yield from _of_strength(settings)
+        if not settings.rehearsal:
+            yield from _of_owner(settings)
 
 
 def _of_names(settings: Settings) -> Iterator[str]:
@@ -171,7 +195,27 @@ def _of_sizes(settings: Settings) -> Iterator[str]:
         )
 
 
-def _of_production(settings: Settings) -> Iterator[str]:
+def _of_strength(settings: Settings) -> Iterator[str]:
+    """Give what is too weak for production, whoever owns it."""
+    if settings.suffix in OTHER_SUFFIXES:
+        yield f"suffix: production cannot be named {settings.suffix!r}; others have that name."
+    if settings.log.lock_mode != "compliance":
+        yield 'log.lock_mode: production locks its log in "compliance" mode.'
+    if settings.database.instance_class.endswith(".large"):
+        yield (
+            f"database.instance_class: {settings.database.instance_class} is too small for "
+            "production; xlarge is the least."
+        )
+    for table, least in LEAST.items():
+        for field, (value, reason) in least.items():
+            found = getattr(getattr(settings, table), field)
+            # A floor of the standby is nobody's without one.
+            if found < value and (settings.standby is not None or not field.startswith("standby")):
+                yield f"{table}.{field}: {found} is too few for production; {reason}: {value}."
+
+
+def _of_owner(settings: Settings) -> Iterator[str]:
+    """Give what only production's owner knows, and has not said."""
     ending = settings.domain.rpartition(".")[2]
     if PLACEHOLDERS.search(settings.domain) or ending in PRIVATE_ENDINGS:
         yield f"domain: {settings.domain} is a placeholder; name the domain that you own."
@@ -185,5 +229,3 @@ def _of_production(settings: Settings) -> Iterator[str]:
             yield f"service.{field}: production runs an image that is pinned; see the runbook."
         elif len(set(digest.removeprefix("sha256:"))) == 1:
             yield f"service.{field}: {digest[:14]}... is a stand-in and no image; see the runbook."
-    if settings.log.lock_mode != "compliance":
-        yield 'log.lock_mode: production locks its log in "compliance" mode.'

@@ -25,6 +25,9 @@ OPT_IN: Final = (
     "--resource-type-opt-in-preference Aurora=true"
 )
 
+# Only the writer's region can migrate, and at first that is the active one.
+MIGRATE: Final = "sh deploy/once.sh {region} {suffix} migrate"
+
 
 class Step(msgspec.Struct, frozen=True):
     """One command: the stacks that may be deployed together, and why now."""
@@ -32,6 +35,8 @@ class Step(msgspec.Struct, frozen=True):
     why: str
     stacks: tuple[str, ...]
     replication: bool = True
+    then: str = ""
+    """What has to have been done before the next step."""
 
     def command(self, source: str) -> str:
         """Return the command line; it deploys these stacks and none that they stand on."""
@@ -61,10 +66,10 @@ def steps(settings: Settings) -> tuple[Step, ...]:
             Step("The secondary joins; its log copies to the first", (f"data-{standby.name}",)),
             Step("Now the first log copies to the second", (data,)),
         )
-    return (*first, *_of_the_service(everywhere))
+    return (*first, *_of_the_service(settings, everywhere))
 
 
-def _of_the_service(everywhere: list[str]) -> tuple[Step, ...]:
+def _of_the_service(settings: Settings, everywhere: list[str]) -> tuple[Step, ...]:
     front = Step(
         "The zone: delegate the domain to its name servers now, or no certificate is issued",
         ("dns-us-east-1",),
@@ -73,7 +78,12 @@ def _of_the_service(everywhere: list[str]) -> tuple[Step, ...]:
         Step(f"What runs in {region}, and its alarms", (f"service-{region}", f"watch-{region}"))
         for region in everywhere
     )
-    return (front, *regions)
+    migrations = Step(
+        "What migrates, then the migration itself, which must end with 0 before anything serves",
+        _in("migration", everywhere),
+        then=MIGRATE.format(region=everywhere[0], suffix=settings.suffix),
+    )
+    return (front, migrations, *regions)
 
 
 def _in(kind: str, regions: list[str]) -> tuple[str, ...]:
@@ -84,5 +94,7 @@ def script(settings: Settings, source: str) -> str:
     """Return the commands, each under a comment that says why; `source` is their CDK context."""
     opt_ins = "\n".join(OPT_IN.format(region=region.name) for region in settings.regions)
     lines = [f"# {OPT_IN_REASON}.\n{opt_ins}\n"]
-    lines += [f"# {step.why}.\n{step.command(source)}\n" for step in steps(settings)]
+    for step in steps(settings):
+        commands = [step.command(source), *([step.then] if step.then else [])]
+        lines.append("\n".join([f"# {step.why}.", *commands, ""]))
     return "\n".join(lines)

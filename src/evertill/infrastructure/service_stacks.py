@@ -6,6 +6,10 @@ be missed.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from aws_cdk import CfnOutput
+from aws_cdk import aws_ecs as ecs
 from constructs import Construct
 
 from evertill.infrastructure import log_metrics
@@ -26,11 +30,45 @@ from evertill.infrastructure.migration import Migration
 from evertill.infrastructure.scaling import scale
 from evertill.infrastructure.settings import Settings
 from evertill.infrastructure.stacks import DataStack, NetworkStack, RegionalStack
-from evertill.infrastructure.validation import Validation, find_asset
+from evertill.infrastructure.validation import Validation
 
 # Route 53 keeps its control plane and the metrics of health checks in this region:
 # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/monitoring-cloudwatch.html
 DNS_REGION = "us-east-1"
+
+
+class MigrationStack(RegionalStack):
+    """What must run before the service does: the migration, and the `cluster` for both.
+
+    It is a stack of its own so that an update has an order: the new image migrates, then it serves.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        settings: Settings,
+        region: str,
+        network: NetworkStack,
+        data: DataStack,
+    ) -> None:
+        """Define the migration of `region`, which the runbook starts."""
+        super().__init__(
+            scope,
+            "migration",
+            settings,
+            region,
+            description="Evertill: what brings the database to a release before it serves",
+        )
+        self.cluster = ecs.Cluster(
+            self,
+            "Cluster",
+            cluster_name=self.names.cluster,
+            vpc=network.vpc,
+            # RunningTaskCount, which an alarm needs, comes from here and from nowhere else.
+            container_insights_v2=ecs.ContainerInsights.ENHANCED,
+        )
+        Migration(self, "Migration", data)
+        CfnOutput(self, "ClusterName", value=self.cluster.cluster_name)
 
 
 class ServiceStack(RegionalStack):
@@ -43,30 +81,24 @@ class ServiceStack(RegionalStack):
         region: str,
         network: NetworkStack,
         data: DataStack,
+        *,
+        cluster: ecs.ICluster,
+        asset: Path,
     ) -> None:
-        """Run the service of `region` on its network and data."""
+        """Run the service of `region` on its network and data; `asset` is the function's code."""
         super().__init__(
             scope, "service", settings, region, description="Evertill: what runs in a region"
         )
         self.data = data
         self.edge = Edge(self, "Edge", network, data)
         Firewall(self, "Firewall", self.edge, data)
-        self.compute = Compute(self, "Compute", network, data)
+        self.compute = Compute(self, "Compute", network, data, cluster)
         self.edge.take_tasks(self.compute.service)
         scale(settings, region, self.compute.service, self.edge.targets)
-        Migration(self, "Migration", data)
         log_metrics.publish(self.compute, settings.suffix, self.compute.task.log_group)
         add_regional_record(self, self.names, self.edge)
-        self.validation = self._validation(network)
-
-    def _validation(self, network: NetworkStack) -> Validation | None:
-        """Return the validation function, None while there is no handler to run."""
-        asset = find_asset()
-        if asset is None:
-            return None
-        validation = Validation(self, "Validation", network, self.data, asset=asset)
-        self.edge.route_validations(validation.targets)
-        return validation
+        self.validation = Validation(self, "Validation", network, data, asset=asset)
+        self.edge.route_validations(self.validation.targets)
 
 
 class WatchStack(RegionalStack):
@@ -84,12 +116,11 @@ class WatchStack(RegionalStack):
         add_region_alarm(alarms, add_service_alarms(alarms, service.edge))
         add_server_alarms(alarms, settings)
         add_certificate_alarm(alarms, service.edge.certificate)
-        if service.validation is not None:
-            add_validation_alarms(alarms, service.edge, service.validation)
+        add_validation_alarms(alarms, service.edge, service.validation)
         peer = settings.peer(region)
         if peer is not None:
             # A single region has one role, and nothing would read its state.
-            add_replication_alarms(alarms, add_role_alarm(alarms))
+            add_replication_alarms(alarms, peer, add_role_alarm(alarms))
             add_log_alarms(alarms, peer)
         add_dashboard(self, alarms, service.edge)
 

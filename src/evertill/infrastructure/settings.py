@@ -7,7 +7,6 @@ stands in `refusals`.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,6 +16,7 @@ from msgspec import Meta
 
 from evertill.infrastructure import refusals
 from evertill.infrastructure.errors import SettingsError
+from evertill.infrastructure.wording import sentence
 
 ENVIRONMENTS: Final = ("dev", "prod")
 FOLDER: Final = Path(__file__).parents[3] / "deploy" / "environments"
@@ -137,7 +137,7 @@ def read_settings(path: Path, overlay: Path | None = None) -> Settings:
     try:
         settings = msgspec.convert(table, Settings)
     except msgspec.ValidationError as failure:
-        raise SettingsError(f"{path.name}: {_sentence(failure)}") from None
+        raise SettingsError(f"{path.name}: {sentence(failure, Settings)}") from None
     refusal = refusals.first(settings)
     if refusal is not None:
         raise SettingsError(f"{path.name}: {refusal}")
@@ -165,16 +165,3 @@ def _merged(below: dict[str, object], above: dict[str, object]) -> dict[str, obj
         else:
             merged[key] = value
     return merged
-
-
-def _sentence(failure: msgspec.ValidationError) -> str:
-    """Return msgspec's words as a sentence that begins with the key."""
-    words, _, place = str(failure).partition(" - at `$")
-    table = place.rstrip("`").lstrip(".")
-    found = re.fullmatch(r"Object (missing required|contains unknown) field `(.+)`", words)
-    if found is None:
-        return f"{table}: {words}." if table else f"{words}."
-    key = f"{table}.{found[2]}" if table else found[2]
-    if found[1].startswith("missing"):
-        return f"{key}: it is missing and has no default; docs/runbooks/deploy.md says what it is."
-    return f"{key}: this key is unknown; settings.py lists those that there are."

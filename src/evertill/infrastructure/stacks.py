@@ -20,6 +20,7 @@ from evertill.infrastructure.database import (
     build_secondary,
 )
 from evertill.infrastructure.endpoints import build_endpoints
+from evertill.infrastructure.events import build_events
 from evertill.infrastructure.keys import build_key, build_vault
 from evertill.infrastructure.names import Names
 from evertill.infrastructure.network import build_groups, build_vpc
@@ -117,7 +118,7 @@ class NetworkStack(RegionalStack):
 
 
 class DataStack(RegionalStack):
-    """What a region keeps: `key`, `database`, `log_bucket`, `access_logs`."""
+    """What a region keeps: `key`, `database`, `log_bucket`, `access_logs`, `events`."""
 
     def __init__(
         self,
@@ -143,6 +144,7 @@ class DataStack(RegionalStack):
         place = Place(network.vpc, network.groups.database, keys.key)
         self.database = self._build_database(place, peer)
         self.access_logs = build_access_logs(self, self.names, settings.log)
+        self.events = build_events(self, self.names, keys.key)
         self.log_bucket = build_log(self, self.names, settings.log, keys.key, self.access_logs)
         if replication and peer is not None:
             copy_to(self.log_bucket, self.names, keys.key, peer)

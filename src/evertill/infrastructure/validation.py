@@ -1,13 +1,12 @@
 """The validation function: decides about a payment without taking it, behind `/v1/validations`.
 
-It is separate from `compute` because it scales and fails on its own. Its handler is the room
-`evertill.validation`; a region has the function exactly when that room is there, and until then the
-service's tasks answer the same path.
+It is separate from `compute` because it scales and fails on its own. Its code is the room
+`evertill.validation` with what it imports, which `asset` finds. It logs in as itself, and what it
+may do in the database is less than what the service may (decision 0020).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +17,16 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from evertill.infrastructure.addresses import database_urls
+from evertill.infrastructure.asset import AUTHORITIES
 from evertill.infrastructure.log_groups import log_group
-from evertill.infrastructure.names import DATABASE_USER
+from evertill.infrastructure.names import VALIDATION_USER, Names
+from evertill.infrastructure.rights import add_to_log, log_in
 from evertill.infrastructure.stacks import DataStack, NetworkStack
 
-ASSET: Final = Path(__file__).parents[1] / "validation"
-HANDLER: Final = "handler.handle"
+HANDLER: Final = "evertill.validation.handler.handle"
+# Where Lambda unpacks the asset: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+ROOT: Final = "/var/task"
 TIMEOUT_S: Final = 30
 MEMORY_MIB: Final = 512
 # A function in a VPC makes its own network interfaces, and EC2 knows no narrower resource for most
@@ -36,11 +39,6 @@ INTERFACE_ACTIONS: Final = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-
-
-def find_asset(folder: Path = ASSET) -> Path | None:
-    """Return the folder of the handler, None while there is none."""
-    return folder if folder.is_dir() else None
 
 
 class Validation(Construct):
@@ -57,7 +55,6 @@ class Validation(Construct):
         data: DataStack,
         *,
         asset: Path,
-        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Run the handler in `asset`, a folder that holds its dependencies too."""
         super().__init__(scope, construct_id)
@@ -82,7 +79,7 @@ class Validation(Construct):
             security_groups=[network.groups.function],
             role=self._role(data),
             log_group=self.log_group,
-            environment=dict(environment or {}),
+            environment=_environment(data),
             environment_encryption=data.key,
         )
         self.targets = self._targets(data)
@@ -95,15 +92,9 @@ class Validation(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             description="What the validation function may do",
         )
-        login = data.names.arn("rds-db", f"dbuser:{data.database.resource_id}/{DATABASE_USER}")
-        statements = {
-            "LogIn": (["rds-db:connect"], login),
-            "AddToLog": (["s3:PutObject"], data.log_bucket.arn_for_objects("*")),
-            "EncryptLog": (["kms:GenerateDataKey"], data.key.key_arn),
-            "JoinNetwork": (list(INTERFACE_ACTIONS), "*"),
-        }
-        for sid, (actions, resource) in statements.items():
-            role.add_to_policy(iam.PolicyStatement(sid=sid, actions=actions, resources=[resource]))
+        own = (_read_variables(data), *_join_network(data.names))
+        for statement in (log_in(data, VALIDATION_USER), *add_to_log(data), *own):
+            role.add_to_policy(statement)
         self.log_group.grant_write(role)
         return role
 
@@ -130,3 +121,48 @@ class Validation(Construct):
         )
         targets.node.add_dependency(permission)
         return targets
+
+
+def _read_variables(data: DataStack) -> iam.PolicyStatement:
+    """Let Lambda decrypt the function's own variables and nothing else that is under the key.
+
+    Lambda is granted that when the function is made, but to the role as it was then: a role that is
+    made anew under the same name would start no function.
+    """
+    context = "kms:EncryptionContext:aws:lambda:FunctionArn"
+    function = data.names.arn("lambda", f"function:{data.names.validation}")
+    return iam.PolicyStatement(
+        sid="ReadVariables",
+        actions=["kms:Decrypt"],
+        resources=[data.key.key_arn],
+        conditions={"StringEquals": {context: function}},
+    )
+
+
+def _join_network(names: Names) -> list[iam.PolicyStatement]:
+    """Let Lambda make the function's network interfaces, and the function's own code not.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    """
+    actions, function = list(INTERFACE_ACTIONS), f"function:{names.validation}"
+    return [
+        iam.PolicyStatement(sid="JoinNetwork", actions=actions, resources=["*"]),
+        iam.PolicyStatement(
+            sid="ByLambdaItselfOnly",
+            effect=iam.Effect.DENY,
+            actions=actions,
+            resources=["*"],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": names.arn("lambda", function)}},
+        ),
+    ]
+
+
+def _environment(data: DataStack) -> dict[str, str]:
+    """Return what the function is told; its credentials are Lambda's own variables."""
+    authorities = f"{ROOT}/{AUTHORITIES}"
+    return {
+        **database_urls(data, VALIDATION_USER, authorities),
+        "EVERTILL_DATABASE_LOGIN": "iam",
+        "EVERTILL_REGION": data.place,
+        "EVERTILL_LOG_BUCKET": data.log_bucket.bucket_name,
+    }

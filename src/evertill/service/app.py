@@ -34,7 +34,7 @@ from evertill.service.jobs import (
     run_settlement,
 )
 from evertill.service.journaling import relays
-from evertill.service.login import address
+from evertill.service.login import addresses
 from evertill.service.models import Health, Readiness
 from evertill.service.moves import Moves
 from evertill.service.payments import REQUEST_TIMEOUT_S, Payments
@@ -44,6 +44,7 @@ from evertill.service.settings import Settings
 from evertill.service.webhooks import Webhooks
 from evertill.storage.committer import Committer
 from evertill.storage.database import pool
+from evertill.storage.sources import Pool, Sources
 
 TASKS_MAX: Final = 512
 DRAIN_TIMEOUT_S: Final = 10.0
@@ -66,20 +67,22 @@ class App:
         self._stream = stream
         self._loop = asyncio.get_running_loop()
         # One login for all: each would ask AWS for credentials of its own.
-        self._database = address(settings)
+        self._database, reader = addresses(settings)
         self._pool = pool(self._database)
+        self._reader = None if reader is None else pool(reader)
+        sources = Sources(self._pool, self._reader)
         self._keeper = keeper(settings, lambda: self._probe.is_writable)
         permits = self._keeper.permit
         self._committer = Committer(self._database, permits, metrics.observe_commit)
-        self._authenticator = Authenticator(self._pool, settings.workers)
-        self._probe = Probe(self._pool, settings.region, permits)
+        self._authenticator = Authenticator(sources, settings.workers)
+        self._probe = Probe(self._pool, sources, settings.region, permits)
         self._router = Router()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[Any]] = []
         self._stopping = False
         parts = (
             Payments(self._committer),
-            Resources(self._pool),
+            Resources(sources),
             Moves(self._pool, permits),
             Webhooks(self._pool, is_private_allowed=settings.webhooks_private),
             self,
@@ -90,7 +93,8 @@ class App:
 
     async def start(self, on_failure: Callable[[], None]) -> None:
         """Start what runs beside the requests; call `on_failure` if any of it ever ends."""
-        await self._pool.open(wait=False)
+        for connections in self._pools():
+            await connections.open(wait=False)
         self._keeper.start()
         for job in (
             self._committer.run(),
@@ -121,8 +125,12 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
         await asyncio.to_thread(self._keeper.stop)
-        await self._pool.close()
+        for connections in self._pools():
+            await connections.close()
         self._stream.flush()
+
+    def _pools(self) -> list[Pool]:
+        return [self._pool] if self._reader is None else [self._pool, self._reader]
 
     def _note_end(self, task: asyncio.Task[Any], on_failure: Callable[[], None]) -> None:
         # A worker without its committer would only look alive; a new one is better.

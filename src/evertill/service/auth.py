@@ -15,11 +15,12 @@ from datetime import timedelta
 from typing import Final, NamedTuple, TypeVar
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+from psycopg_pool import PoolTimeout, TooManyRequests
 
 from evertill.domain.errors import Forbidden, RateLimited, Unauthorized, Unavailable
 from evertill.domain.rules import Merchant
 from evertill.storage import directory
+from evertill.storage.sources import Sources
 
 CACHE_SIZE_MAX: Final = 20_000
 UNKNOWN_SIZE_MAX: Final = 10_000
@@ -85,9 +86,9 @@ class Caller(NamedTuple):
 class Authenticator:
     """Turns `Authorization` headers into callers."""
 
-    def __init__(self, pool: AsyncConnectionPool, workers: int) -> None:
-        """Look keys up through `pool`; `workers` processes share each merchant's rate."""
-        self._pool = pool
+    def __init__(self, sources: Sources, workers: int) -> None:
+        """Look keys up in `sources`; `workers` processes share each merchant's rate."""
+        self._sources = sources
         self._workers = workers
         # By the header as it is sent: a digest per request would cost as much as its decoding.
         self._callers: OrderedDict[str, Caller] = OrderedDict()
@@ -113,7 +114,7 @@ class Authenticator:
         if self._unknown.get(key_digest, 0.0) > self._loop.time():
             raise Unauthorized
         try:
-            principal = await directory.find_principal(self._pool, key_digest)
+            principal, _ = await self._sources.ask(directory.find_principal, key_digest)
         except (psycopg.Error, PoolTimeout, TooManyRequests):
             raise Unavailable from None
         now_s = self._loop.time()
@@ -136,14 +137,20 @@ class Authenticator:
 
     async def refresh(self) -> None:
         """Forget what changed, over and over."""
+        was_current = True
         while True:
             await asyncio.sleep(REFRESH_INTERVAL_S)
             try:
-                changed = set(await directory.find_changes(self._pool, REFRESH_OVERLAP))
+                found, is_current = await self._sources.ask(directory.find_changes, REFRESH_OVERLAP)
             except (psycopg.Error, PoolTimeout, TooManyRequests):
                 log.warning("changed keys could not be read; what is remembered goes on working")
                 continue
-            self._forget(changed)
+            if is_current and not was_current:
+                # A reader that was further behind than the overlap has not told of every change.
+                self._callers.clear()
+                self._unknown.clear()
+            was_current = is_current
+            self._forget(set(found))
 
     def _forget(self, changed: set[bytes]) -> None:
         for key_digest in changed:

@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from evertill.service import metrics
 from evertill.storage.permits import Permits
+from evertill.storage.sources import Sources
 from evertill.storage.statements import STATEMENTS
 
 PROBE_INTERVAL_S: Final = 1.0
@@ -34,9 +35,15 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 class Probe:
     """What is known about the database, and since when."""
 
-    def __init__(self, pool: AsyncConnectionPool, region: str, permits: Permits) -> None:
-        """Ask through `pool`; `permits` tell whether `region` may write."""
+    def __init__(
+        self, pool: AsyncConnectionPool, sources: Sources, region: str, permits: Permits
+    ) -> None:
+        """Ask the writer through `pool`, and let `sources` know what it says.
+
+        `permits` tell whether `region` may write.
+        """
         self._pool = pool
+        self._sources = sources
         self._region = region
         self._permits = permits
         self.is_writable = False
@@ -56,7 +63,10 @@ class Probe:
     async def run(self) -> None:
         """Ask again and again."""
         while True:
-            self._reason = await self._ask()
+            began_s = self._loop.time()
+            takes_writes, self._reason = await self._ask()
+            self.is_writable = takes_writes is True
+            self._sources.observe(began_s, takes_writes=takes_writes)
             self._asked_s = self._loop.time()
             self._tell_role()
             metrics.READY.set(self.reason() is None)
@@ -69,21 +79,20 @@ class Probe:
             self._tell_at_s = self._asked_s + ROLE_INTERVAL_S
             log.info(READ_ONLY if self.reason() else WRITABLE)
 
-    async def _ask(self) -> str | None:
+    async def _ask(self) -> tuple[bool | None, str | None]:
+        """Return whether the database takes writes, None without an answer, and what is amiss."""
         try:
             async with (
                 asyncio.timeout(PROBE_TIMEOUT_S),
                 self._pool.connection() as connection,
             ):
                 row = await (await connection.execute(STATEMENTS["probe"])).fetchone()
-                is_writable, epoch = row or (False, 0)
-                self.is_writable = is_writable
-                if not is_writable:
-                    return "The database takes no writes: this is a standby."
-                return await self._enter_epoch(connection, epoch)
+                takes_writes, epoch = row or (False, 0)
+                if not takes_writes:
+                    return False, "The database takes no writes: this is a standby."
+                return True, await self._enter_epoch(connection, epoch)
         except (TimeoutError, psycopg.Error, PoolTimeout, TooManyRequests):
-            self.is_writable = False
-            return "The database cannot be reached, or has not been migrated."
+            return None, "The database cannot be reached, or has not been migrated."
 
     async def _enter_epoch(self, connection: Connection, epoch: int) -> str | None:
         """Bring the database to the epoch of our leave to write; it may be ahead, never behind."""

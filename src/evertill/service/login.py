@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import psycopg
 from psycopg import conninfo
@@ -21,11 +22,26 @@ from evertill.service.settings import Settings
 from evertill.storage.database import Address
 
 
-def address(settings: Settings) -> Address:
-    """Return where the database is and how to log in; raise UsageError for a URL without a user."""
+class Addresses(NamedTuple):
+    """Where the writer is and, where one is named, a reader, and how to log in to each."""
+
+    writer: Address
+    reader: Address | None
+
+
+def addresses(settings: Settings) -> Addresses:
+    """Return where the database is; raise UsageError for a URL without a user.
+
+    Both are logged in to as one identity, which asks AWS for its credentials once.
+    """
+    writer, reader = settings.database_url, settings.database_reader_url or None
     if settings.database_login == "password":
-        return settings.database_url
-    return IamLogin(settings.database_url, settings.region).conninfo
+        return Addresses(writer, reader)
+    identity = Identity()
+    login = IamLogin(writer, settings.region, identity)
+    if reader is None:
+        return Addresses(login.conninfo, None)
+    return Addresses(login.conninfo, IamLogin(reader, settings.region, identity).conninfo)
 
 
 class IamLogin:
@@ -38,7 +54,7 @@ class IamLogin:
         self._identity = identity or Identity()
         parts = conninfo.conninfo_to_dict(url)
         if not parts.get("host") or not parts.get("user"):
-            message = "EVERTILL_DATABASE_URL must name a user and a host for a login by IAM."
+            message = "A database URL must name a user and a host for a login by IAM."
             raise UsageError(message)
         self._host = f"{parts['host']}:{parts.get('port') or 5432}"
         self._user = str(parts["user"])

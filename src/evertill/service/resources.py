@@ -10,10 +10,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from psycopg_pool import AsyncConnectionPool
 
 from evertill.domain import ids
-from evertill.domain.errors import InvalidRequest, NotFound
+from evertill.domain.errors import InvalidRequest, NotFound, Unavailable
 from evertill.domain.payments import decline_reason
 from evertill.domain.requests import NewValidation, Validation, read_body
 from evertill.domain.rules import Attempt, decide, source_key
@@ -28,6 +27,7 @@ from evertill.service.models import (
     PaymentPage,
 )
 from evertill.storage import reads
+from evertill.storage.sources import Sources
 
 QUERY_FIELDS_MAX: Final = 8
 NEWEST: Final = b"\xff" * 16
@@ -48,16 +48,20 @@ class _Page(msgspec.Struct, forbid_unknown_fields=True):
 class Resources:
     """The handlers that read."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
-        """Read through `pool`."""
-        self._pool = pool
+    def __init__(self, sources: Sources) -> None:
+        """Ask `sources`."""
+        self._sources = sources
 
     async def get_payment(self, _: Exchange, caller: Caller, payment_id: str) -> Response:
         """Return one payment."""
         raw = ids.read_id(ids.PAYMENT, payment_id)
-        payment = await reads.get_payment(self._pool, caller.merchant.merchant_id, raw)
+        payment, is_current = await self._sources.ask(
+            reads.get_payment, caller.merchant.merchant_id, raw
+        )
         if payment is None:
-            raise NotFound
+            # Whoever is told that a payment does not exist may pay again, and a reader that is
+            # behind cannot know that it does not.
+            raise NotFound if is_current else Unavailable
         return Response(200, _encode(payment.resource()))
 
     async def list_payments(self, exchange: Exchange, caller: Caller) -> Response:
@@ -65,7 +69,7 @@ class Resources:
         page = _read_page(exchange)
         before = NEWEST if page.cursor is None else _read_cursor(page.cursor, len(NEWEST))
         merchant_id = caller.merchant.merchant_id
-        found = await reads.list_payments(self._pool, merchant_id, before, page.limit + 1)
+        found, _ = await self._sources.ask(reads.list_payments, merchant_id, before, page.limit + 1)
         shown = found[: page.limit]
         more = _write_cursor(shown[-1].payment_id) if len(found) > page.limit else None
         data = [payment.resource() for payment in shown]
@@ -78,7 +82,7 @@ class Resources:
         if cursor is not None:
             after = _position.unpack(_read_cursor(cursor, _position.size))
         merchant_id = caller.merchant.merchant_id
-        found = await reads.list_events(self._pool, merchant_id, after, page.limit)
+        found, _ = await self._sources.ask(reads.list_events, merchant_id, after, page.limit)
         if found:
             cursor = _write_cursor(_position.pack(found[-1].transaction_id, found[-1].event_id))
         data = [
@@ -95,7 +99,9 @@ class Resources:
 
     async def list_balances(self, _: Exchange, caller: Caller) -> Response:
         """Return the merchant's balances."""
-        data = await reads.list_balances(self._pool, caller.merchant.merchant_id)
+        data, _is_current = await self._sources.ask(
+            reads.list_balances, caller.merchant.merchant_id
+        )
         return Response(200, _encode(Balances(data=data)))
 
     async def validate(self, exchange: Exchange, caller: Caller) -> Response:
@@ -104,7 +110,7 @@ class Resources:
         check_payment(request)
         merchant = caller.merchant
         key = source_key(merchant.merchant_id, request.currency, request.source)
-        history = await reads.get_history(self._pool, key)
+        history, _ = await self._sources.ask(reads.get_history, key)
         attempt = Attempt(request.amount, request.currency, request.source, request.reference)
         decline = decide(attempt, merchant, history)
         reason = decline_reason(decline.code if decline else None)

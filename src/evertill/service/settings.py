@@ -22,10 +22,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one service: where it listens and which database it uses.
 
     With `database_login` "iam" the URL holds no password: the service logs in as its task's role,
-    in `region` (see `login`).
+    in `region` (see `login`). What only reads may go to `database_reader_url` while the writer does
+    not answer.
     """
 
     database_url: str
+    database_reader_url: str = ""
     database_login: Literal["password", "iam"] = "password"
     host: str = "127.0.0.1"
     port: int = 8080

@@ -27,7 +27,10 @@ POOL_SIZE_MIN: Final = 1
 POOL_SIZE_MAX: Final = 4
 POOL_WAITING_MAX: Final = 256
 POOL_TIMEOUT_S: Final = 2.0
-RECONNECT_TIMEOUT_S: Final = 300.0
+# The pool's pauses between attempts double for as long as it goes on trying: after an outage of a
+# minute it would sleep through another one. It gives up early instead, and the probe, which asks
+# for a connection every second, makes it begin anew.
+RECONNECT_TIMEOUT_S: Final = 3.0
 
 # Nothing was or will be done by a statement that failed in one of these ways, and the same
 # statement may succeed a moment later.

@@ -43,14 +43,15 @@ class Address(NamedTuple):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of the function.
 
-    `database_url` leads to the writer, `reader_url` to the readers (the writer when it is not set).
+    `database_url` leads to the writer, `database_reader_url` to the readers (the writer when it is
+    not set).
     `amount_limits` are limits in major units for callers that name no merchant, such as
     `USD=50000,JPY=5000000`; every other currency has the rules' own.
     """
 
     database_url: str
     log_bucket: str
-    reader_url: str = ""
+    database_reader_url: str = ""
     database_login: Literal["password", "iam"] = "password"
     region: str = "local"
     amount_limits: str = ""
@@ -61,8 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def reader(self) -> Address:
         """Return where histories are read; raise UsageError."""
-        url = self.reader_url or self.database_url
-        return _read_address(url, "EVERTILL_READER_URL", self.database_login)
+        url = self.database_reader_url or self.database_url
+        return _read_address(url, "EVERTILL_DATABASE_READER_URL", self.database_login)
 
     def terms(self) -> MerchantTerms:
         """Return the terms for callers that name no merchant; raise UsageError."""

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import psycopg
 import pytest
 import trustme
+from evertill.service.signing import Credentials
 from tests.support.databases import MASTER, PASSWORD, Databases, databases, running, until_complete
 
 from evertill.service.login import IamLogin
-from evertill.service.signing import Credentials
 from evertill.storage import migrate, provisioning
 from evertill.twin.parts.cluster import Cluster
 from evertill.twin.parts.database_endpoints import Surroundings, gate_of, operator_endpoints

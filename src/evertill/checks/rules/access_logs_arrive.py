@@ -27,6 +27,15 @@ def check(model: Model) -> Iterator[Report]:
             yield from _from_bucket(source, target)
 
 
+def _elsewhere(source: Resource, target: Resource) -> Iterator[Report]:
+    if target.region and source.region and target.region != source.region:
+        yield Report(
+            source,
+            f"Its access-log bucket is in {target.region}: it must be in {source.region}.",
+            "Use a bucket of the same region.",
+        )
+
+
 def _from_balancer(balancer: Resource, bucket: Resource) -> Iterator[Report]:
     # docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
     if (bucket.text(f"{ENCRYPTION}.SSEAlgorithm") or "").startswith("aws:kms"):
@@ -36,12 +45,7 @@ def _from_balancer(balancer: Resource, bucket: Resource) -> Iterator[Report]:
             "bucket encrypts with KMS: its attributes are refused.",
             "Encrypt the access-log bucket with AES256.",
         )
-    if bucket.region and balancer.region and bucket.region != balancer.region:
-        yield Report(
-            balancer,
-            f"Its access-log bucket is in {bucket.region}: it must be in the balancer's region.",
-            "Use a bucket of the same region.",
-        )
+    yield from _elsewhere(balancer, bucket)
 
 
 def _from_bucket(source: Resource, target: Resource) -> Iterator[Report]:
@@ -53,9 +57,4 @@ def _from_bucket(source: Resource, target: Resource) -> Iterator[Report]:
             "retention cannot: none is ever delivered.",
             "Send access logs to a bucket without Object Lock's default retention.",
         )
-    if target.region and source.region and target.region != source.region:
-        yield Report(
-            source,
-            f"Its access-log bucket is in {target.region}: it must be in the same region.",
-            "Use a bucket of the same region.",
-        )
+    yield from _elsewhere(source, target)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from evertill.assembly import Model, Resource
 from evertill.checks.findings import Report
 from evertill.checks.views.balancers import (
-    BALANCER,
     SECURE,
     certificate_names,
     is_covered,
@@ -16,7 +15,6 @@ from evertill.checks.views.balancers import (
 )
 from evertill.checks.views.records import (
     HEALTH_CHECK,
-    RECORD,
     as_name,
     balancers_behind,
     is_missing,
@@ -24,8 +22,6 @@ from evertill.checks.views.records import (
 
 # https://docs.aws.amazon.com/Route53/latest/APIReference/API_HealthCheckConfig.html
 # Redirects count as healthy: "a status code of 200 or greater and less than 400".
-ZONE = "AWS::Route53::HostedZone"
-RECORD_GROUP = "AWS::Route53::RecordSetGroup"
 PORTS = {"HTTP": 80, "HTTPS": 443, "HTTP_STR_MATCH": 80, "HTTPS_STR_MATCH": 443}
 
 
@@ -44,34 +40,10 @@ def check(model: Model) -> Iterator[Report]:
         port = probe.number("HealthCheckConfig.Port", PORTS.get(kind or ""))
         if kind not in PORTS or port is None:
             continue
-        yield from _resolved(model, probe)
         for balancer in balancers_behind(
             model, probe.get("HealthCheckConfig.FullyQualifiedDomainName")
         ):
             yield from _door(model, probe, balancer, (kind, port))
-
-
-def _resolved(model: Model, probe: Resource) -> Iterator[Report]:
-    name = as_name(probe.get("HealthCheckConfig.FullyQualifiedDomainName"))
-    records = model.resources_of(RECORD)
-    # A record whose name is not known may be the one, and so may one outside of the assembly: an
-    # assembly without a load balancer is a part of something.
-    if name is None or model.resources_of(RECORD_GROUP) or not model.resources_of(BALANCER):
-        return
-    names = [as_name(record.get("Name")) for record in records]
-    zones = [as_name(zone.get("Name")) for zone in model.resources_of(ZONE)]
-    is_ours = any(zone and (name == zone or name.endswith(f".{zone}")) for zone in zones)
-    if is_ours and None not in names and name not in names and not _has_wildcard(name, names):
-        yield Report(
-            probe,
-            f"The assembly creates the zone of {name} and no record of that name: the check has "
-            "nothing to probe, and never succeeds.",
-            "Add the record, or probe a name that has one.",
-        )
-
-
-def _has_wildcard(name: str, names: list[str | None]) -> bool:
-    return any(n and n.startswith("*.") and name.endswith(n[1:]) for n in names)
 
 
 def _door(

@@ -28,7 +28,8 @@ _DATABASE: Final = _sets(
     "EngineName",
     "",
 )
-# Whether SourceRegion is always there is told nowhere; both forms are found in use.
+# Whether SourceRegion is always there is told nowhere; AWS's own lab has both forms:
+# https://awsauroralabsmy.com/global/cw/
 _GLOBAL_DATABASE: Final = _sets("DBClusterIdentifier", "DBClusterIdentifier SourceRegion")
 _REPLICATION: Final = _sets("SourceBucket DestinationBucket RuleId")
 _HEALTH_CHECK: Final = _sets("HealthCheckId", "HealthCheckId Region", "Region")
@@ -156,13 +157,34 @@ ONLY_WHEN_NONZERO: Final = {
     )
 }
 
-# Shares of a hundred.
-PERCENTAGES: Final = {
-    ("AWS/ECS", "CPUUtilization"),
-    ("AWS/ECS", "MemoryUtilization"),
-    ("AWS/RDS", "CPUUtilization"),
-    ("AWS/EC2", "CPUUtilization"),
-    ("AWS/Route53", "HealthCheckPercentageHealthy"),
+# The most that a metric can be.
+CEILINGS: Final[dict[tuple[str, str], float]] = {
+    **dict.fromkeys(
+        (
+            ("AWS/ECS", "CPUUtilization"),
+            ("AWS/ECS", "MemoryUtilization"),
+            ("AWS/RDS", "CPUUtilization"),
+            ("AWS/EC2", "CPUUtilization"),
+            ("AWS/Route53", "HealthCheckPercentageHealthy"),
+        ),
+        100,
+    ),
+    ("AWS/Route53", "HealthCheckStatus"): 1,
+    # An idle timeout of 4,000 s is the longest, in seconds; then the load balancer gives up.
+    # docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
+    ("AWS/ApplicationELB", "TargetResponseTime"): 4_000,
+    # 15 minutes is the longest that a function runs, in milliseconds.
+    # docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    ("AWS/Lambda", "Duration"): 900_000,
+    # What max_connections may be set to at most.
+    # https://www.postgresql.org/docs/17/runtime-config-connection.html
+    ("AWS/RDS", "DatabaseConnections"): 262_143,
+}
+
+# Where it is too late for a payment system to be told, in the metric's own unit: an hour of lag.
+TOO_LATE: Final[dict[tuple[str, str], float]] = {
+    **{("AWS/RDS", name): 3_600_000 for name in LAG_METRICS},
+    ("AWS/RDS", "AuroraReplicaLag"): 3_600_000,
 }
 
 # What each dimension holds: of which type of resource, and the attributes that return it.

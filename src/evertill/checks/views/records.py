@@ -12,6 +12,7 @@ from evertill.assembly.model import as_text
 from evertill.checks.views.balancers import BALANCER
 
 RECORD = "AWS::Route53::RecordSet"
+RECORD_GROUP = "AWS::Route53::RecordSetGroup"
 ZONE = "AWS::Route53::HostedZone"
 HEALTH_CHECK = "AWS::Route53::HealthCheck"
 HOPS_MAX = 5
@@ -31,9 +32,12 @@ def records_named(model: Model, name: str) -> list[Resource]:
 def is_missing(model: Model, name: str) -> bool:
     """Tell whether a name has no record, in a zone that the assembly makes or writes to by name.
 
-    Where a record's own name is not known, nothing is missing: it may be that one. Nor is anything
-    where no load balancer is in sight: the record may be written beside it, in another assembly.
+    Where a record's own name is not known, nothing is missing: it may be that one. So may one of a
+    group of records. Nor is anything missing where no load balancer is in sight: the record may be
+    written beside it, in another assembly.
     """
+    if model.resources_of(RECORD_GROUP):
+        return False
     records = list(model.resources_of(RECORD))
     zones = {as_name(zone.get("Name")) for zone in model.resources_of(ZONE)}
     zones |= {as_name(record.get("HostedZoneName")) for record in records}
