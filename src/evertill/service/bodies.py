@@ -7,6 +7,7 @@ msgspec checks types and limits. Two things it does not: a JSON object that name
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -17,10 +18,17 @@ from evertill.domain.errors import (
     CardNumberRefused,
     InvalidRequest,
     MalformedRequest,
+    UnknownCurrency,
     UnsupportedMediaType,
 )
-from evertill.domain.money import exponent
-from evertill.service.models import NewPayment, NewValidation
+from evertill.domain.money import EXPONENTS
+from evertill.service.models import (
+    CURRENCY_PATTERN,
+    SOURCE_PATTERN,
+    TEXT_PATTERN,
+    NewPayment,
+    NewValidation,
+)
 
 _TWICE: Final = "The body names a member of an object twice."
 _MEDIA_TYPES: Final = frozenset({b"application/json", b"application/x-www-form-urlencoded"})
@@ -79,19 +87,41 @@ def check_media_type(headers: Mapping[bytes, bytes]) -> None:
 
 
 def check_payment(request: NewPayment | NewValidation) -> None:
-    """Raise UnknownCurrency, or CardNumberRefused for a card number in any free text."""
-    exponent(request.currency)
+    """Raise what is wrong with a payment's text, which its type leaves to be checked here.
+
+    InvalidRequest for characters that may not be in it, UnknownCurrency, or CardNumberRefused for a
+    card number in any free text.
+    """
+    source = request.source
     description = request.description if isinstance(request, NewPayment) else None
     # One look at all of the text finds nothing in nearly every request.
-    if not holds_long_number(f"{request.source} {request.reference} {description}"):
+    text = f"{source}|{request.reference}|{description}"
+    if not (text.isprintable() and source.isascii() and " " not in source):
+        _check_characters("source", source, SOURCE_PATTERN)
+        _check_characters("reference", request.reference, TEXT_PATTERN)
+        _check_characters("description", description, TEXT_PATTERN)
+    if request.currency not in EXPONENTS:
+        _check_characters("currency", request.currency, CURRENCY_PATTERN)
+        raise UnknownCurrency(field="currency")
+    if not holds_long_number(text):
         return
-    check_text("source", request.source)
+    check_text("source", source)
     check_text("reference", request.reference)
     check_text("description", description)
 
 
+def _check_characters(field: str, text: str | None, pattern: str) -> None:
+    if text is not None and not re.search(pattern, text):
+        message = f"Expected `str` matching regex {pattern!r}."
+        raise InvalidRequest(message, field=field)
+
+
 def check_text(field: str, text: str | None) -> None:
-    """Raise CardNumberRefused, which never echoes it, when `text` holds a card number."""
+    """Raise InvalidRequest for control characters in `text`, CardNumberRefused for a card number.
+
+    Neither echoes it.
+    """
+    _check_characters(field, text, TEXT_PATTERN)
     if text is not None and holds_card_number(text):
         message = f"{field} holds what looks like a card number. Send a token of the card instead."
         raise CardNumberRefused(message, field=field)
