@@ -110,6 +110,7 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._background, return_exceptions=True)
         await self._pool.close()
+        metrics.flush()
         self._stream.flush()
 
     def _note_end(self, task: asyncio.Task[Any], on_failure: Callable[[], None]) -> None:
@@ -223,6 +224,7 @@ class App:
 
     async def _gauge(self) -> None:
         while True:
+            metrics.flush()
             metrics.QUEUED.set(self._committer.queued)
             metrics.CONNECTIONS.set(len(self.server.connections))
             await asyncio.sleep(GAUGE_INTERVAL_S)
