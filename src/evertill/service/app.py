@@ -210,17 +210,7 @@ class App:
     def _log_reply(self, exchange: Exchange, response: Response) -> None:
         seconds = self._loop.time() - exchange.started_s
         metrics.observe_request(exchange.route, exchange.method, response.status, seconds)
-        self._stream.write(
-            logs.Access(
-                at=logs.now(),
-                request_id=exchange.request_id,
-                payment_id=exchange.payment_id.hex(),
-                method=exchange.method,
-                route=exchange.route,
-                status=int(response.status),
-                ms=round(seconds * 1000, 2),
-            )
-        )
+        self._stream.write_access(exchange, response.status, seconds)
 
     async def _gauge(self) -> None:
         while True:

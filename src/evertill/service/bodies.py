@@ -30,6 +30,7 @@ from evertill.service.models import (
     NewValidation,
 )
 
+_BACKSLASH: Final = ord("\\")
 _TWICE: Final = "The body names a member of an object twice."
 _MEDIA_TYPES: Final = frozenset({b"application/json", b"application/x-www-form-urlencoded"})
 
@@ -54,7 +55,7 @@ def read_body(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     value = _decode(decoder, body)
     # Every member of the value written anew is in the body as well. Only where the body has more
     # colons, or escapes that could hide one, can a member stand there twice.
-    if body.count(b":") != _encoder.encode(value).count(b":") or b"\\" in body:
+    if body.count(b":") != _encoder.encode(value).count(b":") or _BACKSLASH in body:
         json.loads(body, object_pairs_hook=_unique)
     return value
 

@@ -139,8 +139,10 @@ CREATE OR REPLACE FUNCTION record_payments(
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = evertill, pg_temp AS $$
 BEGIN
-    IF EXISTS (SELECT FROM unnest(statuses, kinds) AS p (status, kind)
-            WHERE (status = 'declined') <> (kind IS NULL)) THEN
+    IF EXISTS (
+        SELECT FROM (SELECT unnest(statuses) AS status, unnest(kinds) AS kind) AS p
+        WHERE (status = 'declined') <> (kind IS NULL)
+    ) THEN
         RAISE EXCEPTION 'a payment posts a transfer unless it is declined'
             USING ERRCODE = 'check_violation';
     END IF;
