@@ -150,6 +150,8 @@ class Connection:
         """Send more of a request that was too large for the socket."""
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            return
         except OSError:
             self._lose()
             return
@@ -160,6 +162,8 @@ class Connection:
         """Take an answer, whole or in parts."""
         try:
             data = self._socket.recv(bounds.RECEIVE_SIZE)
+        except BlockingIOError:
+            return
         except OSError:
             data = b""
         if not data:
