@@ -13,10 +13,20 @@ from benchmarks.baselines import BaselineFailed
 from benchmarks.checker import Violated
 from benchmarks.databases import NotDurable
 from benchmarks.large import DiskTooSmall
+from benchmarks.load import NotAnswered
 from benchmarks.scenarios import Refused
 from benchmarks.service import ServiceFailed
 
 EVERYTHING: Final = "ABCDE"
+FAILURES: Final = (
+    BaselineFailed,
+    DiskTooSmall,
+    NotAnswered,
+    NotDurable,
+    Refused,
+    ServiceFailed,
+    Violated,
+)
 
 
 def main() -> int:
@@ -35,7 +45,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         results = _measure(arguments)
-    except (BaselineFailed, DiskTooSmall, NotDurable, Refused, ServiceFailed, Violated) as failure:
+    except FAILURES as failure:
         print(f"no figures: {str(failure) or type(failure).__doc__}", file=sys.stderr)
         return 1
     results["quick"] = arguments.quick

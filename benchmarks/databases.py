@@ -23,7 +23,6 @@ from benchmarks import bounds
 from benchmarks.progress import say
 from evertill.domain.rules import MerchantTerms, source_key
 from evertill.quickstart import Cluster
-from evertill.service.jobs import FOLD_BATCHES_MAX
 from evertill.storage import directory
 from evertill.storage.migrate import migrate
 from evertill.storage.statements import STATEMENTS
@@ -32,6 +31,8 @@ DURABLE: Final = ("fsync", "synchronous_commit", "full_page_writes")
 SHOWN: Final = (*DURABLE, "server_version", "shared_buffers", "max_wal_size", "wal_compression")
 PREFILL_DAYS: Final = 7
 API_KEY_LENGTH: Final = 43
+# More than a prefill leaves to be folded.
+FOLD_BATCHES_MAX: Final = 2_000
 
 _ROOM: Final = resources.files("benchmarks") / "sql"
 

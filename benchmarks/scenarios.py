@@ -6,15 +6,13 @@ service and checks the database against the answers. Only then is there a figure
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
-import uvloop
 
 from benchmarks import bounds, checker, databases, load, processor, service
 from benchmarks.checker import Acknowledged
@@ -78,7 +76,7 @@ class Session:
 
     def run(self, prepared: Prepared, plan: Plan) -> Figure:
         """Send requests and return the figure; raise Refused when one was not answered well."""
-        outcome = uvloop_run(load.run(prepared, self._running.port, plan, self._read))
+        outcome = load.run(prepared, self._running.port, plan, self._read)
         if outcome.refused:
             (answer, times), *_ = outcome.refused.most_common(1)
             raise Refused(f"{outcome.refused.total()} requests failed; {times} times: {answer}")
@@ -108,12 +106,6 @@ class Session:
                 raw = ids.read_id(ids.PAYMENT, payment.id)
                 self.acknowledged.append(Acknowledged(digest, raw))
                 self.declined += payment.status == "declined"
-
-
-def uvloop_run(main: Coroutine[Any, Any, load.Outcome]) -> load.Outcome:
-    """Run a load to its end on an event loop of its own."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
 
 
 def percentile(ordered: list[float], share: float) -> float:

@@ -16,9 +16,12 @@ DIGITS_MAX: Final = 19
 _SEPARATOR: Final = r"[\s\-\u2010-\u2015]"
 _RUN: Final = re.compile(rf"(?<![^\W_])\d(?:{_SEPARATOR}?\d){{{DIGITS_MIN - 1},}}(?![^\W_])")
 _GROUP: Final = re.compile(r"\d+")
-# Where a run of digits goes on, a match would have begun before: not looking again at each of its
-# digits halves the time, and every payment is looked at.
 _LONG_NUMBER: Final = re.compile(rf"(?<!\d)\d(?:{_SEPARATOR}?\d){{{DIGITS_MIN - 1}}}")
+# The same for ASCII in a tenth of the time, because every payment is looked at: without separators
+# and with every digit made a nought, a run of them is plain to see.
+_NOUGHTS: Final = bytes(ord("0") if chr(byte).isdigit() else byte for byte in range(128)).ljust(256)
+_SEPARATORS: Final = b" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f-"
+_RUN_OF_NOUGHTS: Final = b"0" * DIGITS_MIN
 _REDACTABLE: Final = re.compile(rf"\d(?:{_SEPARATOR}?\d){{{DIGITS_MIN - 1},{DIGITS_MAX - 1}}}")
 
 
@@ -68,7 +71,9 @@ def holds_card_number(text: str) -> bool:
 
 
 def holds_long_number(text: str) -> bool:
-    """Tell whether `text` holds 13 digits in a row at all: a quick look before a careful one."""
+    """Tell whether `text` may hold 13 digits in a row at all: a quick look before a careful one."""
+    if text.isascii():
+        return text.encode().translate(_NOUGHTS, _SEPARATORS).find(_RUN_OF_NOUGHTS) >= 0
     return _LONG_NUMBER.search(text) is not None
 
 

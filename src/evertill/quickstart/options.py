@@ -25,7 +25,9 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         # More than this made no difference when it was measured (FINDINGS).
         "shared_buffers": "192MB",
         "max_wal_size": "4GB",
-        "min_wal_size": "256MB",
+        # Log files are used again rather than made anew: making one stops every commit for as long
+        # as 16 MB take to reach the disk.
+        "min_wal_size": "1GB",
         "checkpoint_timeout": "15min",
         # Hot accounts leave dead rows quickly.
         "autovacuum_vacuum_scale_factor": "0.05",

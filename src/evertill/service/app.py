@@ -127,6 +127,7 @@ class App:
         await asyncio.to_thread(self._keeper.stop)
         for connections in self._pools():
             await connections.close()
+        metrics.flush()
         self._stream.flush()
 
     def _pools(self) -> list[Pool]:
@@ -229,20 +230,11 @@ class App:
     def _log_reply(self, exchange: Exchange, response: Response) -> None:
         seconds = self._loop.time() - exchange.started_s
         metrics.observe_request(exchange.route, exchange.method, response.status, seconds)
-        self._stream.write(
-            logs.Access(
-                at=logs.now(),
-                request_id=exchange.request_id,
-                payment_id=exchange.payment_id.hex(),
-                method=exchange.method,
-                route=exchange.route,
-                status=int(response.status),
-                ms=round(seconds * 1000, 2),
-            )
-        )
+        self._stream.write_access(exchange, response.status, seconds)
 
     async def _gauge(self) -> None:
         while True:
+            metrics.flush()
             metrics.QUEUED.set(self._committer.queued)
             metrics.CONNECTIONS.set(len(self.server.connections))
             await asyncio.sleep(GAUGE_INTERVAL_S)

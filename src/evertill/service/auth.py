@@ -95,6 +95,9 @@ class Authenticator:
         # By merchant: all keys of a merchant, and the same key after a change, share one.
         self._buckets: OrderedDict[int, Bucket] = OrderedDict()
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        # Keys that will be looked up next, and who is doing so.
+        self._asked: dict[bytes, asyncio.Future[directory.StoredPrincipal | None]] = {}
+        self._asking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     def cached(self, header: str | None) -> Caller | None:
@@ -113,18 +116,46 @@ class Authenticator:
         key_digest = directory.digest(header[len(_SCHEME) :])
         if self._unknown.get(key_digest, 0.0) > self._loop.time():
             raise Unauthorized
-        try:
-            principal, _ = await self._sources.ask(directory.find_principal, key_digest)
-        except (psycopg.Error, PoolTimeout, TooManyRequests):
-            raise Unavailable from None
+        stored = await self._find(key_digest)
         now_s = self._loop.time()
-        if principal is None:
+        if stored is None:
             _remember(self._unknown, key_digest, now_s + UNKNOWN_KEPT_S, UNKNOWN_SIZE_MAX)
             raise Unauthorized
+        principal = stored.read()
         bucket = self._bucket(principal.merchant, now_s)
         caller = Caller(principal.merchant, principal.scopes, key_digest, bucket)
         _remember(self._callers, header, caller, CACHE_SIZE_MAX)
         return caller
+
+    async def _find(self, key_digest: bytes) -> directory.StoredPrincipal | None:
+        """Ask together with everybody who asks at the moment.
+
+        A process that starts under load knows no key at all: one query each, on a few connections,
+        took so long that hundreds were turned away.
+        """
+        asked = self._asked.get(key_digest)
+        if asked is None:
+            asked = self._asked[key_digest] = self._loop.create_future()
+        if self._asking is None:
+            self._asking = self._loop.create_task(self._ask())
+        # Whoever gives up must not take the answer from the others.
+        return await asyncio.shield(asked)
+
+    async def _ask(self) -> None:
+        """Ask for all that was gathered, until there is nothing left to ask."""
+        try:
+            while self._asked:
+                asked, self._asked = self._asked, {}
+                try:
+                    found, _ = await self._sources.ask(directory.find_principals, list(asked))
+                except (psycopg.Error, PoolTimeout, TooManyRequests):
+                    for answer in asked.values():
+                        answer.set_exception(Unavailable())
+                else:
+                    for key_digest, answer in asked.items():
+                        answer.set_result(found.get(key_digest))
+        finally:
+            self._asking = None
 
     def _bucket(self, merchant: Merchant, now_s: float) -> Bucket:
         rate_per_s = merchant.terms.payments_per_s_max / self._workers

@@ -10,7 +10,7 @@ import http.client
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,9 +27,6 @@ ASK_TIMEOUT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 10.0
 # ECS renews keys in good time; these are asked for again while the old ones still work.
 RENEW_BEFORE: Final = timedelta(minutes=5)
-_OK: Final = 200
-
-Answer = TypeVar("Answer")
 
 
 class NoCredentials(EvertillError):
@@ -75,10 +72,8 @@ class Identity:
         connection = http.client.HTTPConnection(address.netloc, timeout=ASK_TIMEOUT_S)
         try:
             connection.request("GET", address.path)
-            response = connection.getresponse()
-            if response.status != http.client.OK:
-                raise http.client.HTTPException(response.status)
-            return msgspec.json.decode(response.read(), type=Credentials)
+            # Whatever is not the keys, such as an error's page, does not decode to them.
+            return msgspec.json.decode(connection.getresponse().read(), type=Credentials)
         except (OSError, http.client.HTTPException, msgspec.MsgspecError) as failure:
             raise NoCredentials from failure
         finally:

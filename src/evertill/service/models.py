@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from evertill.domain.payments import Balance, Payment
-from evertill.domain.requests import Amount, Currency, Reference, Source
+from evertill.domain.requests import TEXT_PATTERN, Amount, Currency, Reference, Source
 
 BATCH_ITEMS_MAX: Final = 1_000
 PAGE_SIZE_MAX: Final = 100
@@ -23,9 +23,9 @@ Description = Annotated[
     Meta(
         min_length=1,
         max_length=255,
-        pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)",
         description="Free text.",
         examples=["Two tickets"],
+        extra_json_schema={"pattern": TEXT_PATTERN},
     ),
 ]
 PageSize = Annotated[int, Meta(ge=1, le=PAGE_SIZE_MAX)]

@@ -14,8 +14,8 @@ from typing import Final
 import uvloop
 
 from evertill.service import logs
+from evertill.service.accepting import Acceptor
 from evertill.service.app import App
-from evertill.service.listening import LISTEN_BACKLOG
 from evertill.service.settings import Settings, read_settings
 
 PARENT_CHECK_INTERVAL_S: Final = 0.5
@@ -33,13 +33,11 @@ async def serve(settings: Settings, listener: socket.socket, parent: int) -> Non
         loop.add_signal_handler(number, stop.set)
     app = App(settings, stream)
     await app.start(on_failure=stop.set)
-    listening = await loop.create_server(
-        app.server.connection, sock=listener, backlog=LISTEN_BACKLOG
-    )
+    acceptor = Acceptor(listener, app.server.connection)
     watcher = loop.create_task(_watch_parent(stop, parent))
     await stop.wait()
     watcher.cancel()
-    listening.close()
+    acceptor.close()
     await app.stop()
 
 

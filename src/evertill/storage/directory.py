@@ -32,22 +32,36 @@ class Principal(NamedTuple):
     scopes: frozenset[str]
 
 
+class StoredPrincipal(NamedTuple):
+    """The same as it is stored; the terms of one merchant must not be another's problem."""
+
+    merchant_id: int
+    active: bool
+    terms: str
+    scopes: list[str]
+
+    def read(self) -> Principal:
+        """Return it with its terms read; raise msgspec.ValidationError when they can't be."""
+        terms = msgspec.json.decode(self.terms, type=MerchantTerms)
+        return Principal(
+            Merchant(self.merchant_id, active=self.active, terms=terms), frozenset(self.scopes)
+        )
+
+
 def digest(api_key: str) -> bytes:
     """Return the digest under which a key is stored."""
     return sha256(api_key.encode()).digest()
 
 
-async def find_principal(pool: AsyncConnectionPool, key_digest: bytes) -> Principal | None:
-    """Return who a key stands for, or None when it is unknown or revoked."""
+async def find_principals(
+    pool: AsyncConnectionPool, key_digests: Sequence[bytes]
+) -> dict[bytes, StoredPrincipal]:
+    """Return who keys stand for, by digest; a key that is unknown or revoked is not in it."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
-            STATEMENTS["find_principal"], {"key_digest": key_digest}, binary=True
+            STATEMENTS["find_principals"], {"key_digests": list(key_digests)}, binary=True
         )
-        row = await cursor.fetchone()
-    if row is None:
-        return None
-    terms = msgspec.json.decode(row[2], type=MerchantTerms)
-    return Principal(Merchant(row[0], active=row[1], terms=terms), frozenset(row[3]))
+        return {row[0]: StoredPrincipal(*row[1:]) for row in await cursor.fetchall()}
 
 
 async def find_changes(pool: AsyncConnectionPool, within: timedelta) -> list[bytes]:

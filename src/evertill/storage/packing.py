@@ -24,6 +24,8 @@ _int8: Final = struct.Struct(">q")
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = b"\xff\xff\xff\xff"
+# The sizes of nearly all texts, as they are sent before each.
+_SIZES: Final = [size.to_bytes(4, "big") for size in range(1024)]
 _SIZE_16: Final = b"\x00\x00\x00\x10"
 
 
@@ -110,7 +112,11 @@ def pack_int8(values: Sequence[int]) -> Int8Array:
 
 def pack_text(values: Sequence[bytes | None]) -> TextArray:
     """Pack UTF-8 strings, or NULLs, as text[]."""
-    return TextArray.of(len(values), b"".join([_sized(value) for value in values]))
+    try:
+        elements = [_NULL if value is None else _SIZES[len(value)] + value for value in values]
+    except IndexError:
+        elements = [_sized(value) for value in values]
+    return TextArray.of(len(values), b"".join(elements))
 
 
 def pack_uuid(values: Sequence[bytes]) -> UuidArray:

@@ -129,8 +129,8 @@ def allow_login(admin_url: str, user: str, role: str = SERVICE_ROLE) -> None:
 def knows_key(url: str, api_key: str) -> bool:
     """Tell whether the database knows an API key that was not revoked."""
     with psycopg.connect(url, options="-c search_path=evertill") as connection:
-        row = {"key_digest": digest(api_key)}
-        return connection.execute(STATEMENTS["find_principal"], row).fetchone() is not None
+        row = {"key_digests": [digest(api_key)]}
+        return connection.execute(STATEMENTS["find_principals"], row).fetchone() is not None
 
 
 def find_terms(url: str, name: str) -> MerchantTerms | None:

@@ -12,7 +12,10 @@ ROLLBACK;
 -- name: try_locks
 -- Try to take advisory locks for this transaction; answer the positions of those that somebody else
 -- holds. It never waits: a key or a source at work elsewhere must not hold up its neighbours.
-SELECT position FROM unnest(%(locks)s::bigint[]) WITH ORDINALITY AS k (lock, position)
+SELECT position FROM (
+    SELECT unnest(%(locks)s::bigint[]) AS lock,
+        generate_series(1, cardinality(%(locks)s::bigint[])) AS position
+) AS k
 WHERE NOT pg_try_advisory_xact_lock(lock);
 
 -- name: read_clock
@@ -252,12 +255,12 @@ WHERE d.merchant_id = %(merchant_id)s AND d.endpoint_id = %(endpoint_id)s::uuid
 ORDER BY d.attempted_at
 LIMIT %(most)s;
 
--- name: find_principal
--- The merchant and the scopes behind an API key's digest.
-SELECT m.merchant_id, m.active, m.terms::text, k.scopes
+-- name: find_principals
+-- The merchants and the scopes behind digests of API keys.
+SELECT k.key_digest, m.merchant_id, m.active, m.terms::text, k.scopes
 FROM api_keys AS k
 JOIN merchants AS m USING (merchant_id)
-WHERE k.key_digest = %(key_digest)s AND k.revoked_at IS NULL;
+WHERE k.key_digest = ANY (%(key_digests)s::bytea[]) AND k.revoked_at IS NULL;
 
 -- name: find_changes
 -- Keys whose own row or whose merchant's row changed of late; caches forget them.

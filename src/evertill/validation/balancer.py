@@ -26,14 +26,13 @@ from evertill.domain.errors import (
     NotFound,
     Unauthorized,
 )
-from evertill.domain.money import exponent
 from evertill.domain.payments import decline_reason
 from evertill.domain.requests import (
     BODY_SIZE_MAX,
     NewValidation,
     Validation,
     check_media_type,
-    check_text,
+    check_texts,
     read_body,
 )
 from evertill.domain.rules import Merchant
@@ -96,9 +95,7 @@ def _validate(engine: Engine, event: Event) -> Validation:
         check_media_type(headers)
     merchant = _authenticate(engine, headers.get(b"authorization", b""))
     request = read_body(_decoder, body)
-    exponent(request.currency)
-    check_text("source", request.source)
-    check_text("reference", request.reference)
+    check_texts(request.currency, request.source, request.reference)
     decision = engine.decide(
         Question(
             "http",
