@@ -174,6 +174,13 @@ def test_a_target_that_does_not_take_the_connection_in_time_is_a_504() -> None:
                 assert 504 == answer.status_code
                 assert "504 Gateway Time-out" in answer.text
                 assert [] == target.seen
+                async with httpx.AsyncClient(base_url=url(balancer)) as client:
+                    assert 504 == (await client.get("/")).status_code
+                    with contextlib.suppress(httpx.RemoteProtocolError):
+                        assert 504 == (await client.get("/")).status_code
+                counted = ("AWS/ApplicationELB", "HTTPCode_ELB_504_Count")
+                name = {"LoadBalancer": "app/alb/1"}
+                await until(lambda: sum(net.metrics.of(*counted, **name)) == 3)
 
     asyncio.run(story())
 
