@@ -107,15 +107,12 @@ class Balancer:
 
     async def start(self) -> None:
         """Bring up a node in each zone; raise PartFailed."""
-        self._hole = BlackHole("127.0.0.1")
-        started = await asyncio.gather(
-            *(node.start() for node in self._nodes.values()), return_exceptions=True
-        )
-        failures = [outcome for outcome in started if isinstance(outcome, BaseException)]
-        if failures:
+        try:
+            await self._start_nodes()
+            self._close_what_nobody_may_reach()
+        except BaseException:
             await self.stop()
-            raise failures[0]
-        self._close_what_nobody_may_reach()
+            raise
         self._publishing = asyncio.create_task(self._publish())
         self._say("load_balancer.started", f"{self.spec.name} listens in {len(self._nodes)} zones")
 
@@ -166,6 +163,15 @@ class Balancer:
         https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-failover-alias.html
         """
         return any(self._is_healthy(node) for node in self._nodes.values())
+
+    async def _start_nodes(self) -> None:
+        self._hole = BlackHole("127.0.0.1")
+        started = await asyncio.gather(
+            *(node.start() for node in self._nodes.values()), return_exceptions=True
+        )
+        for outcome in started:
+            if isinstance(outcome, BaseException):
+                raise outcome
 
     def _close_what_nobody_may_reach(self) -> None:
         """Swallow connections to listeners that the security groups let nobody in to."""
