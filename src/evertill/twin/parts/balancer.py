@@ -19,7 +19,7 @@ from evertill.twin.links import OPEN, Links
 from evertill.twin.part import Metrics
 from evertill.twin.parts.balancer_metrics import PUBLISH_INTERVAL_S, BalancerMetrics
 from evertill.twin.parts.balancer_node import Node
-from evertill.twin.parts.balancer_servers import Address, Route
+from evertill.twin.parts.balancer_servers import Hop, Route
 from evertill.twin.parts.black_hole import BlackHole
 from evertill.twin.parts.target_group import Target, TargetGroup
 from evertill.twin.plan.balancer_specs import BalancerSpec
@@ -29,7 +29,7 @@ from evertill.twin.processes import Processes
 MayConnect = Callable[[Sequence[Value], Sequence[Value], int], str | None]
 # The gate between a zone and a target's port, for links that are slow or narrow; None where there
 # is none yet.
-Detour = Callable[[str, Target, int], Address | None]
+Detour = Callable[[str, Target, int], tuple[str, int] | None]
 # The certificate, with its chain and key, for names of which the first is the subject.
 Certify = Callable[[Sequence[str]], bytes]
 
@@ -194,9 +194,10 @@ class Balancer:
     def _route_from(self, zone: str) -> Route:
         return lambda target, port, named: self._route(zone, target, port, named)
 
-    def _route(self, zone: str, target: Target, port: int, named: int) -> Address:
+    def _route(self, zone: str, target: Target, port: int, named: int) -> Hop:
         """Return where the node in `zone` connects to for a port of a target."""
-        hole = ("127.0.0.1", 1) if self._hole is None else self._hole.address
+        address = ("127.0.0.1", 1) if self._hole is None else self._hole.address
+        hole = Hop(*address, is_closed=True)
         missing = self._may_connect(self.spec.security_groups, target.groups, named)
         if missing is not None:
             if missing not in self._refusals:
@@ -209,7 +210,7 @@ class Balancer:
         detour = None
         if self._detour is not None and ways != (OPEN, OPEN):
             detour = self._detour(zone, target, port)
-        return detour or (target.host, port)
+        return Hop(*(detour or (target.host, port)))
 
     async def _publish(self) -> None:
         while True:
