@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import msgspec
 from tests.support.upstream import Upstream
 
@@ -35,8 +36,9 @@ REGION: Final = "us-east-1"
 ZONES: Final = ("us-east-1a", "us-east-1b")
 GROUP: Final = "arn:group"
 DEADLINE_S: Final = 30.0
+# Time-outs are twin time: a short one would fail healthy targets on a busy machine.
 HEALTH: Final = HealthCheck(
-    path="/health", interval_s=5, timeout_s=2, healthy_count=2, unhealthy_count=2
+    path="/health", interval_s=5, timeout_s=30, healthy_count=2, unhealthy_count=2
 )
 
 
@@ -191,3 +193,14 @@ async def until(condition: Callable[[], object]) -> None:
 
 def url(balancer: Balancer, zone: str = ZONES[0], port: int = 80, scheme: str = "http") -> str:
     return f"{scheme}://{balancer.node(zone).address}:{local_port(port)}"
+
+
+def serving(balancer: Balancer, count: int) -> bool:
+    """Tell whether every node that answers finds that many targets healthy."""
+    nodes = [node for zone in ZONES if (node := balancer.node(zone)).answers]
+    return all(node.healthy(GROUP) == count for node in nodes)
+
+
+async def get(where: str, path: str = "/") -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.get(where + path)

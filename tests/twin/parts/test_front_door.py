@@ -14,8 +14,9 @@ from tests.support.upstream import serving
 
 from evertill.twin.errors import PartFailed
 from evertill.twin.links import OPEN, Way
-from evertill.twin.parts.front_door import INTERNET, Doors, FrontDoor
+from evertill.twin.parts.front_door import INTERNET, FrontDoor
 from evertill.twin.plan.balancer_specs import Forward, ListenerSpec
+from evertill.twin.plan.dns_specs import Doors
 
 NAME = "pay.example.net"
 

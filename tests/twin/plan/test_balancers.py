@@ -18,7 +18,8 @@ from evertill.twin.plan.balancers import (
 )
 from evertill.twin.plan.bindings import Bindings
 from evertill.twin.plan.dns import Dns, DnsUnsupported, plan_dns
-from evertill.twin.plan.dns_specs import AliasTarget
+from evertill.twin.plan.dns_specs import AliasTarget, Doors
+from evertill.twin.plan.doors import doors_of
 from evertill.twin.plan.groups import SecurityGroups
 from evertill.twin.plan.listeners import ListenerUnsupported
 from evertill.twin.plan.places import places_of
@@ -309,3 +310,22 @@ def test_a_policy_that_needs_the_clients_place_is_refused(tmp_path: Path, policy
 def test_a_record_of_a_zone_that_is_elsewhere_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DnsUnsupported, match="no template makes"):
         plan(tmp_path, with_dns(HostedZoneName="other.net."))
+
+
+def test_the_front_door_is_the_name_that_fails_over_and_every_port_that_is_open(
+    tmp_path: Path,
+) -> None:
+    balancing, dns, _ = plan(tmp_path, with_dns())
+    assert Doors("pay.example.net", ((8443, 443),)) == doors_of(dns, balancing)
+
+
+def test_without_a_record_the_front_door_is_the_load_balancers_own_name(tmp_path: Path) -> None:
+    balancing, dns, _ = plan(tmp_path, template())
+    doors = doors_of(dns, balancing)
+    assert doors is not None
+    assert balancing.balancers[0].dns_name == doors.name
+
+
+def test_without_a_load_balancer_there_is_no_front_door(tmp_path: Path) -> None:
+    balancing, dns, _ = plan(tmp_path, {"Net": resource("AWS::EC2::VPC")})
+    assert doors_of(dns, balancing) is None

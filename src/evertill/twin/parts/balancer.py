@@ -19,7 +19,7 @@ from evertill.twin.links import OPEN, Links
 from evertill.twin.part import Metrics
 from evertill.twin.parts.balancer_metrics import PUBLISH_INTERVAL_S, BalancerMetrics
 from evertill.twin.parts.balancer_node import Node
-from evertill.twin.parts.balancer_servers import Address, Route
+from evertill.twin.parts.balancer_servers import Hop, Route
 from evertill.twin.parts.black_hole import BlackHole
 from evertill.twin.parts.target_group import Target, TargetGroup
 from evertill.twin.plan.balancer_specs import BalancerSpec
@@ -29,7 +29,7 @@ from evertill.twin.processes import Processes
 MayConnect = Callable[[Sequence[Value], Sequence[Value], int], str | None]
 # The gate between a zone and a target's port, for links that are slow or narrow; None where there
 # is none yet.
-Detour = Callable[[str, Target, int], Address | None]
+Detour = Callable[[str, Target, int], tuple[str, int] | None]
 # The certificate, with its chain and key, for names of which the first is the subject.
 Certify = Callable[[Sequence[str]], bytes]
 
@@ -107,15 +107,12 @@ class Balancer:
 
     async def start(self) -> None:
         """Bring up a node in each zone; raise PartFailed."""
-        self._hole = BlackHole("127.0.0.1")
-        started = await asyncio.gather(
-            *(node.start() for node in self._nodes.values()), return_exceptions=True
-        )
-        failures = [outcome for outcome in started if isinstance(outcome, BaseException)]
-        if failures:
+        try:
+            await self._start_nodes()
+            self._close_what_nobody_may_reach()
+        except BaseException:
             await self.stop()
-            raise failures[0]
-        self._close_what_nobody_may_reach()
+            raise
         self._publishing = asyncio.create_task(self._publish())
         self._say("load_balancer.started", f"{self.spec.name} listens in {len(self._nodes)} zones")
 
@@ -167,6 +164,15 @@ class Balancer:
         """
         return any(self._is_healthy(node) for node in self._nodes.values())
 
+    async def _start_nodes(self) -> None:
+        self._hole = BlackHole("127.0.0.1")
+        started = await asyncio.gather(
+            *(node.start() for node in self._nodes.values()), return_exceptions=True
+        )
+        for outcome in started:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
     def _close_what_nobody_may_reach(self) -> None:
         """Swallow connections to listeners that the security groups let nobody in to."""
         for listener in self.spec.listeners:
@@ -188,9 +194,10 @@ class Balancer:
     def _route_from(self, zone: str) -> Route:
         return lambda target, port, named: self._route(zone, target, port, named)
 
-    def _route(self, zone: str, target: Target, port: int, named: int) -> Address:
+    def _route(self, zone: str, target: Target, port: int, named: int) -> Hop:
         """Return where the node in `zone` connects to for a port of a target."""
-        hole = ("127.0.0.1", 1) if self._hole is None else self._hole.address
+        address = ("127.0.0.1", 1) if self._hole is None else self._hole.address
+        hole = Hop(*address, is_closed=True)
         missing = self._may_connect(self.spec.security_groups, target.groups, named)
         if missing is not None:
             if missing not in self._refusals:
@@ -203,7 +210,7 @@ class Balancer:
         detour = None
         if self._detour is not None and ways != (OPEN, OPEN):
             detour = self._detour(zone, target, port)
-        return detour or (target.host, port)
+        return Hop(*(detour or (target.host, port)))
 
     async def _publish(self) -> None:
         while True:

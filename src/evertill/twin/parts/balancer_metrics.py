@@ -24,8 +24,9 @@ PUBLISH_INTERVAL_S: Final = 10.0
 # has the same percentiles, and a store need not hold every request.
 TIMES_MAX: Final = 100
 FIELDS: Final = 7
-# How HAProxy's log tells that a connection to a target could not be made.
-CONNECT_FAILED: Final = {"S", "s"}
+# How HAProxy's log begins to tell that a connection to a target was refused or not taken in time,
+# and what a load balancer answers then. HAProxy may have hung up instead (ADR 0044).
+CONNECT_FAILED: Final = {"SC": 502, "sC": 504}
 SERVER_ERROR: Final = 500
 OWN_CODES: Final = {500, 502, 503, 504}
 
@@ -73,7 +74,7 @@ class BalancerMetrics:
         self, zone: str, backend: str, server: str, status: str, answered: str, took: str, end: str
     ) -> None:
         arn = self._names.get(backend.removesuffix(unchecked("")), "")
-        code = int(status)
+        code = CONNECT_FAILED.get(end[:2], int(status)) if answered != "1" else int(status)
         self.requests += 1
         self.failures += code >= SERVER_ERROR or code < 0
         if not arn or server.startswith("<"):
@@ -85,7 +86,7 @@ class BalancerMetrics:
             self._times_s[zone, arn].append(int(took) / 1_000)
         else:
             self._count_own(code, zone)
-        if end[:1] in CONNECT_FAILED and end[1:2] == "C":
+        if end[:2] in CONNECT_FAILED:
             self._counts["TargetConnectionErrorCount", zone, arn] += 1
 
     def _count_own(self, code: int, zone: str) -> None:

@@ -21,9 +21,20 @@ from evertill.twin.parts.haproxy_admin import Admin, ServerState
 from evertill.twin.parts.haproxy_text import checked, timer_ms, unchecked
 from evertill.twin.parts.target_group import CHECKING, HEALTHY, Health, Key, Target, TargetGroup
 
-Address = tuple[str, int]
-# Where a node connects to, to reach a target's port: the port here, and as templates name it.
-Route = Callable[[Target, int, int], Address]
+
+class Hop(msgspec.Struct, frozen=True):
+    """Where a node connects to; one that `is_closed` answers nobody."""
+
+    host: str
+    port: int
+    is_closed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+# The hop to a target's port, given as it is here and as templates name it.
+Route = Callable[[Target, int, int], Hop]
 TIMED_OUT: Final = {"L4TOUT", "L6TOUT", "L7TOUT"}
 PASSED: Final = {"L7OK", "L7OKC"}
 WRONG_STATUS: Final = "L7STS"
@@ -34,8 +45,8 @@ class Placed(msgspec.Struct):
 
     number: int
     since_s: float
-    traffic: Address
-    check: Address
+    traffic: Hop
+    check: Hop
     is_draining: bool = False
     has_passed: bool = False
     # The status of the last answer that a check did not like; HAProxy does not always tell it.
@@ -117,7 +128,7 @@ class Servers:
         )
         name = server_name(target.key)
         tls = " ssl verify none" if self._spec.protocol == "HTTPS" else ""
-        address = f"{placed.traffic[0]}:{placed.traffic[1]}"
+        address = placed.traffic
         guarded = f"{checked(self._spec.name)}/{name}"
         await self._admin.do(
             f"add server {guarded} {address}{tls}{self._checks(placed)}",
@@ -134,7 +145,7 @@ class Servers:
         words = (
             f" check inter {timer_ms(self._clock, check.interval_s)}ms"
             f" rise {check.healthy_count} fall {check.unhealthy_count}"
-            f" addr {placed.check[0]} port {placed.check[1]}"
+            f" addr {placed.check.host} port {placed.check.port}"
         )
         # A check with an address of its own does not speak TLS because the traffic does.
         words += " check-ssl verify none" if check.protocol == "HTTPS" else ""
@@ -143,7 +154,7 @@ class Servers:
         return words
 
     async def _move(self, target: Target) -> None:
-        """Follow a route that changed; what is open through the old one ends."""
+        """Follow a route that changed; what is open ends when there is no way any more."""
         placed = self._placed[target.key]
         traffic, check = self._traffic(target), self._check(target)
         if (traffic, check) == (placed.traffic, placed.check):
@@ -151,9 +162,10 @@ class Servers:
         name = server_name(target.key)
         guarded = f"{checked(self._spec.name)}/{name}"
         for server in (guarded, f"{unchecked(self._spec.name)}/{name}"):
-            await self._admin.ask(f"set server {server} addr {traffic[0]} port {traffic[1]}")
-            await self._admin.ask(f"shutdown sessions server {server}")
-        await self._admin.ask(f"set server {guarded} check-addr {check[0]} port {check[1]}")
+            await self._admin.ask(f"set server {server} addr {traffic.host} port {traffic.port}")
+            if traffic.is_closed:
+                await self._admin.ask(f"shutdown sessions server {server}")
+        await self._admin.ask(f"set server {guarded} check-addr {check.host} port {check.port}")
         placed.traffic, placed.check = traffic, check
 
     async def _drain(self, target: Target) -> None:
@@ -179,12 +191,12 @@ class Servers:
         if all("Server deleted" in text or "No such server" in text for text in answers):
             del self._placed[key]
 
-    def _traffic(self, target: Target) -> Address:
+    def _traffic(self, target: Target) -> Hop:
         # A port below 1024 is registered where it was moved to; security groups name the other.
         named = self._spec.port if local_port(self._spec.port) == target.port else target.port
         return self._route(target, target.port, named)
 
-    def _check(self, target: Target) -> Address:
+    def _check(self, target: Target) -> Hop:
         port = self._spec.check.port
         return (
             self._traffic(target) if port is None else self._route(target, local_port(port), port)

@@ -12,14 +12,23 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final
 
+from evertill.twin.errors import PartFailed
+
 
 class BlackHole(AbstractContextManager["BlackHole"]):
     """A listening socket whose queue is full, so that the kernel drops every further SYN."""
 
     def __init__(self, host: str, port: int = 0) -> None:
-        """Open one on `host`; port 0 takes any free one."""
+        """Open one on `host`; port 0 takes any free one. Raise PartFailed when it is taken."""
         self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._listener.bind((host, port))
+        # What an earlier one left in TIME_WAIT is nobody's.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._listener.bind((host, port))
+        except OSError as failure:
+            self._listener.close()
+            message = f"{host}:{port} is in use: {failure.strerror}."
+            raise PartFailed(message) from failure
         self._listener.listen(0)
         # A backlog of zero still holds one connection; this is it, and nobody ever accepts it.
         self._filler = socket.create_connection(self._listener.getsockname())

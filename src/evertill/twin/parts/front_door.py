@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from evertill.twin.addresses import local_port
 from evertill.twin.clock import Clock
 from evertill.twin.errors import PartFailed
@@ -24,6 +22,7 @@ from evertill.twin.links import Links
 from evertill.twin.parts.black_hole import BlackHole
 from evertill.twin.parts.haproxy import program
 from evertill.twin.parts.haproxy_admin import SOCKET, Admin, CommandRefused, NodeSilent
+from evertill.twin.plan.dns_specs import Doors
 from evertill.twin.processes import Owned, Processes, inherited
 
 # Where the client stands, for links that are cut.
@@ -42,13 +41,6 @@ STOP_TIMEOUT_S: Final = 2.0
 
 # The addresses of a name, each with the place that it is in, and their time to live.
 Lookup = Callable[[str], Awaitable[tuple[Sequence[tuple[str, str]], int]]]
-
-
-class Doors(msgspec.Struct, frozen=True):
-    """What is open: the public name, and the listener's port behind each port of this machine."""
-
-    name: str
-    ports: tuple[tuple[int, int], ...]
 
 
 class FrontDoor:

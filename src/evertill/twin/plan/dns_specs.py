@@ -83,6 +83,13 @@ class CheckSpec(msgspec.Struct, frozen=True, kw_only=True):
     insufficient_data: Insufficient = "LastKnownStatus"
 
 
+class Doors(msgspec.Struct, frozen=True):
+    """What the front door opens: the public name, and a listener's port behind each port here."""
+
+    name: str
+    ports: tuple[tuple[int, int], ...]
+
+
 def absolute(name: str) -> str:
     """Return a name in lower case with a dot at its end, with AWS's escape for a star undone."""
     return name.lower().replace("\\052", "*").rstrip(".") + "."
