@@ -129,9 +129,11 @@ class Crew:
         """Register what runs now, and let go of what has stopped; return these."""
         ended = []
         for hand in self:
+            if hand.is_leaving:
+                continue
             if hand.task.status == RUNNING and not hand.is_registered:
                 self._register(hand)
-            if hand.task.status == STOPPED and not hand.is_leaving:
+            if hand.task.status == STOPPED:
                 ended.append(hand)
                 self.retire(hand, hand.task.stop_code, hand.task.stop_reason)
         return ended
