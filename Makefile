@@ -2,7 +2,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help up test lint format types check-types tests bench bench-large bench-journal \
-	bench-validation openapi synth lint-infra validation-asset locks runtime infra dev lint-tools \
+	bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
+	lint-tools \
 	clean-state clean
 
 BIN := .venv/bin
@@ -70,7 +71,7 @@ bench-validation: dev ## Measure cold and warm starts of the validation function
 	@$(BIN)/python -m benchmarks.validation $(ARGS)
 
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
-	@cd requirements && for name in runtime infra dev lint; do \
+	@cd requirements && for name in runtime infra twin dev lint; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; \
@@ -97,6 +98,9 @@ runtime:
 
 infra:
 	@sh scripts/bootstrap infra
+
+twin:
+	@sh scripts/bootstrap twin
 
 dev:
 	@sh scripts/bootstrap dev

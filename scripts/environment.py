@@ -37,7 +37,13 @@ LOG = ENVIRONMENT / "evertill-install.log"
 LOCKS = {
     "runtime": ("requirements/runtime.txt",),
     "infra": ("requirements/runtime.txt", "requirements/infra.txt"),
-    "dev": ("requirements/runtime.txt", "requirements/infra.txt", "requirements/dev.txt"),
+    "twin": ("requirements/runtime.txt", "requirements/twin.txt"),
+    "dev": (
+        "requirements/runtime.txt",
+        "requirements/infra.txt",
+        "requirements/twin.txt",
+        "requirements/dev.txt",
+    ),
     LINT: ("requirements/lint.txt",),
 }
 PIP_PYTHON_OPTION_SINCE = (22, 3)

@@ -59,7 +59,7 @@ def test_a_changed_lock_makes_every_kind_stale_that_installs_it(
     for lock in {lock for locks in environment.LOCKS.values() for lock in locks}:
         (tmp_path / lock).write_bytes((ROOT / lock).read_bytes())
     monkeypatch.setattr(environment, "CHECKOUT", tmp_path)
-    kinds = ("runtime", "infra", "dev")
+    kinds = ("runtime", "infra", "twin", "dev")
     before = {kind: environment.digest(kind) for kind in kinds}
     with (tmp_path / "requirements" / "infra.txt").open("a") as lock:
         lock.write("# changed\n")
@@ -72,4 +72,4 @@ def test_an_unknown_kind_is_answered_with_those_that_there_are() -> None:
         [sys.executable, str(SCRIPT), "production"], capture_output=True, text=True, check=False
     )
     assert 1 == done.returncode
-    assert "runtime|infra|dev" in done.stderr
+    assert "runtime|infra|twin|dev" in done.stderr
