@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-import msgspec
 import pytest
 from tests.support.assembly import Assembly
 
 from evertill.service import health
-from evertill.service.logs import Access
+from evertill.service.exchange import Exchange
+from evertill.service.logs import access_line
 from evertill.service.routes import ROUTES
 
 REGIONS = ("us-east-1", "us-east-2")
@@ -250,10 +250,17 @@ def test_what_the_service_logs_becomes_metrics_that_alarms_read(
 
 
 def test_the_lines_that_are_counted_have_the_fields_that_are_asked_for() -> None:
-    line = Access(
-        at="", request_id="", payment_id="", method="GET", route="/ready", status=503, ms=0.1
+    exchange = Exchange(
+        method="GET",
+        path="/ready",
+        query="",
+        headers={},
+        body=b"",
+        started_s=0.0,
+        send=lambda *_: None,
     )
-    written = json.loads(msgspec.json.encode(line))
+    exchange.route = "/ready"
+    written = json.loads(access_line(exchange, 503, 0.1))
     assert ("request", "/ready", 503) == (written["message"], written["route"], written["status"])
     assert "/ready" in {route.path for route in ROUTES}
 

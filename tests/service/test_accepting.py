@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from functools import partial
 
 import pytest
 
@@ -42,9 +43,7 @@ async def _share() -> tuple[int, int]:
     listener = socket.create_server(("127.0.0.1", 0))
     enough = asyncio.Event()
     taken: tuple[list[asyncio.BaseTransport], ...] = ([], [])
-    acceptors = [
-        Acceptor(listener.dup(), lambda mine=mine: _Counting(mine, enough)) for mine in taken
-    ]
+    acceptors = [Acceptor(listener.dup(), partial(_Counting, mine, enough)) for mine in taken]
     clients = await _connect(listener.getsockname()[1])
     async with asyncio.timeout(TIMEOUT_S):
         while sum(map(len, taken)) < CONNECTIONS:

@@ -32,7 +32,7 @@ FOLD_INTERVAL_S: Final = 1.0
 # A transaction of so many takes a few milliseconds, and then the payments have the processor: more
 # at once made one in a hundred of them wait 50 ms longer.
 FOLD_BATCHES_MAX: Final = 32
-FOLD_PAUSE_SHARE: Final = 3
+FOLD_REST_FACTOR: Final = 3
 EXPIRE_INTERVAL_S: Final = 10.0
 SETTLE_INTERVAL_S: Final = 600.0
 SETTLEMENT_DELAY: Final = timedelta(days=2)
@@ -80,7 +80,7 @@ async def fold(pool: AsyncConnectionPool) -> None:
     while folded == FOLD_BATCHES_MAX:
         began_s = loop.time()
         folded = await _call(pool, "fold_balances", {"most": FOLD_BATCHES_MAX})
-        await asyncio.sleep((loop.time() - began_s) * FOLD_PAUSE_SHARE)
+        await asyncio.sleep((loop.time() - began_s) * FOLD_REST_FACTOR)
 
 
 async def forget(pool: AsyncConnectionPool) -> None:

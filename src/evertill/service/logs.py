@@ -38,17 +38,8 @@ class LogStream:
         self._add(_encoder.encode(entry).decode())
 
     def write_access(self, exchange: Exchange, status: int, seconds: float) -> None:
-        """Add the entry for one answered request; `ms` are milliseconds until its answer.
-
-        It is written as text, for there is one for each payment: none of what stands in it is a
-        client's to choose, or needs escaping.
-        """
-        self._add(
-            f'{{"at":"{now()}","level":"info","message":"request",'
-            f'"request_id":"{exchange.request_id}","payment_id":"{exchange.payment_id.hex()}",'
-            f'"method":"{exchange.method}","route":"{exchange.route}","status":{status:d},'
-            f'"ms":{seconds * 1000:.2f}}}'
-        )
+        """Add the entry for one answered request."""
+        self._add(access_line(exchange, status, seconds))
 
     def _add(self, line: str) -> None:
         self._lines.append(line)
@@ -68,6 +59,20 @@ class LogStream:
         while True:
             await asyncio.sleep(FLUSH_INTERVAL_S)
             self.flush()
+
+
+def access_line(exchange: Exchange, status: int, seconds: float) -> str:
+    """Return the entry for one answered request; its `ms` are milliseconds until the answer.
+
+    It is put together as text, for there is one for each payment: none of what stands in it is a
+    client's to choose, or needs escaping.
+    """
+    return (
+        f'{{"at":"{now()}","level":"info","message":"request",'
+        f'"request_id":"{exchange.request_id}","payment_id":"{exchange.payment_id.hex()}",'
+        f'"method":"{exchange.method}","route":"{exchange.route}","status":{status:d},'
+        f'"ms":{seconds * 1000:.2f}}}'
+    )
 
 
 class JsonHandler(logging.Handler):

@@ -116,7 +116,8 @@ def _observe_all(histogram: Histogram, values: list[float]) -> None:
     values.sort()
     histogram._sum.inc(sum(values))  # noqa: SLF001 - what `observe` changes
     counted = 0
-    for bucket, bound in zip(histogram._buckets, histogram._upper_bounds, strict=True):  # noqa: SLF001
+    buckets = zip(histogram._buckets, histogram._upper_bounds, strict=True)  # noqa: SLF001 - as above
+    for bucket, bound in buckets:
         up_to = bisect_right(values, bound)
         if up_to > counted:
             bucket.inc(up_to - counted)
