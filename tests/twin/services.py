@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from tests.twin.tasks import PORT, REGION, WEB, ZONES, Bench, bench, container, definition, until
 
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
+from evertill.twin.parts.runner import Runner
 from evertill.twin.parts.service import Service
 from evertill.twin.plan.services import Attachment, Rollout, ServiceSpec
 from evertill.twin.plan.tasks import ContainerSpec, TaskSpec
 
+ASK_TIMEOUT_S = 0.5
 GROUP = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/1"
 
 
@@ -49,22 +51,31 @@ class AskingGroup:
     def health(self, host: str, port: int) -> Found:
         return self.found.get((host, port), Found("unused"))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._asking.cancel()
+        await asyncio.gather(self._asking, return_exceptions=True)
 
     async def _ask_all(self) -> None:
-        async with httpx.AsyncClient(timeout=0.5) as client:
-            while True:
-                await asyncio.gather(*(self._ask(client, *key) for key in list(self.found)))
-                await self.clock.sleep(5)
+        while True:
+            await asyncio.gather(*(self._ask(*key) for key in list(self.found)))
+            await self.clock.sleep(5)
 
-    async def _ask(self, client: httpx.AsyncClient, host: str, port: int) -> None:
-        try:
-            status = (await client.get(f"http://{host}:{port}{self.path}")).status_code
-        except httpx.HTTPError:
-            status = 0
+    async def _ask(self, host: str, port: int) -> None:
+        status = await asyncio.to_thread(asked, host, port, self.path)
         if (host, port) in self.found:
             self.found[host, port].state = "healthy" if status == 200 else "unhealthy"
+
+
+def asked(host: str, port: int, path: str) -> int:
+    """Return the status of an answer, 0 without one."""
+    connection = http.client.HTTPConnection(host, port, timeout=ASK_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
 
 
 @dataclass
@@ -76,6 +87,7 @@ class Stage:
     timeline: Timeline
     bench: Bench
     ringing: set[str]
+    runner: Runner
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.timeline.kept()]
@@ -129,9 +141,17 @@ async def stage(folder: Path, spec: ServiceSpec, speed: float = 30.0) -> AsyncIt
             rings=ringing.__contains__,
             timeline=timeline,
         )
+        runner = Runner(
+            REGION,
+            tools.tools,
+            folder / "once",
+            addresses=tools.addresses,
+            timeline=timeline,
+        )
         await service.start()
         try:
-            yield Stage(service, group, timeline, tools, ringing)
+            yield Stage(service, group, timeline, tools, ringing, runner)
         finally:
+            await runner.stop()
             await service.stop()
-            group.close()
+            await group.close()

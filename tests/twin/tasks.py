@@ -11,8 +11,9 @@ from pathlib import Path
 from evertill.twin.addresses import Addresses, Site
 from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
+from evertill.twin.parts.checks import Checks
 from evertill.twin.parts.programs import Programs
-from evertill.twin.parts.task import TaskTools
+from evertill.twin.parts.task import LogReader, TaskTools
 from evertill.twin.plan.images import Image, image_of
 from evertill.twin.plan.tasks import ContainerSpec, Probe, TaskSpec
 from evertill.twin.processes import Processes
@@ -60,24 +61,38 @@ class Around:
 class Bench:
     """A site with its tools, for one test."""
 
-    def __init__(self, folder: Path, site: int, speed: float, around: Around) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        site: int,
+        speed: float,
+        around: Around,
+        logs: Mapping[str, LogReader] = {},
+    ) -> None:
         self.folder = folder
+        self.site = site
         self.clock = Clock(speed)
         self.processes = Processes(folder / "record")
         self.addresses = Addresses(site, {REGION: ZONES})
-        self.tools = TaskTools(self.clock, self.processes, Programs(folder / "programs"), around)
+        self.checks = Checks(self.processes, folder)
+        programs = Programs(folder / "programs")
+        self.tools = TaskTools(self.clock, self.processes, self.checks, programs, around, logs)
 
 
 @asynccontextmanager
 async def bench(
-    folder: Path, speed: float = 60.0, around: Around | None = None
+    folder: Path,
+    speed: float = 60.0,
+    around: Around | None = None,
+    logs: Mapping[str, LogReader] = {},
 ) -> AsyncIterator[Bench]:
     """Give the tools; whatever still runs afterwards is ended."""
     with Site(SITES) as site:
-        made = Bench(folder, site.number, speed, around or Around())
+        made = Bench(folder, site.number, speed, around or Around(), logs)
         try:
             yield made
         finally:
+            await made.checks.stop()
             await made.processes.end_all()
 
 

@@ -12,9 +12,8 @@ from typing import Final
 import click
 from rich.console import Console
 
-from evertill.twin.plan.plan import SymbolicBindings, plan_of
+from evertill.twin.plan.plan import plan_of
 from evertill.twin.plan.printing import as_dict, tree
-from evertill.twin.plan.reading import read_model
 
 # A tree that goes into a file or a pipe is not cut at the width of a terminal that is not there.
 PIPE_WIDTH: Final = 200
@@ -48,13 +47,7 @@ def plan_command(
     Nothing is started. Exits with 1 and names each resource that nothing here stands for, unless
     that is allowed; with 2 when PATH cannot be used.
     """
-    model = read_model(path)
-    plan = plan_of(
-        model,
-        SymbolicBindings(model),
-        count_max=count_max,
-        allows_unsupported=allows_unsupported,
-    )
+    plan = plan_of(path, count_max=count_max, allows_unsupported=allows_unsupported)
     if is_json:
         click.echo(json.dumps(as_dict(plan), indent=2))
         return

@@ -8,7 +8,7 @@ of 127.0.0.0/8 without any setting; ports below 1024 need root there, so they ar
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -44,7 +44,7 @@ class Site(AbstractContextManager["Site"]):
 class Addresses:
     """Gives each named thing of a place an address, the same one whenever it asks."""
 
-    def __init__(self, site: int, regions: dict[str, Sequence[str]]) -> None:
+    def __init__(self, site: int, regions: Mapping[str, Sequence[str]]) -> None:
         """Know the places by `regions`, region to zones; a region is a place too, before them."""
         self._site: Final = site
         self._places: Final = {

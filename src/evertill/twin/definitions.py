@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -37,13 +37,14 @@ class DefinitionUnknown(TwinError):
 class Definitions:
     """All revisions of all families of one region."""
 
-    def __init__(self, specs: Iterable[TaskSpec]) -> None:
-        """Begin with the definitions of the templates."""
+    def __init__(self, specs: Iterable[TaskSpec], zones: Sequence[str]) -> None:
+        """Begin with the definitions of the templates; a new family may run in all `zones`."""
+        self._zones: Final = tuple(zones)
         self._families: dict[str, list[TaskSpec]] = defaultdict(list)
         for spec in specs:
             self._families[spec.family].append(spec)
 
-    def __iter__(self) -> Iterable[TaskSpec]:
+    def __iter__(self) -> Iterator[TaskSpec]:
         return itertools.chain.from_iterable(self._families.values())
 
     def find(self, named: str) -> TaskSpec:
@@ -76,7 +77,7 @@ class Definitions:
             region=region,
             account=account,
             containers=tuple(
-                _container(item, _same(before, item["name"]))
+                _container(item, _same(before, item["name"]), self._zones)
                 for item in request["containerDefinitions"]
             ),
             revision=before.revision + 1 if before else 1,
@@ -125,7 +126,9 @@ def _same(before: TaskSpec | None, name: str) -> ContainerSpec | None:
     return next((container for container in containers if container.name == name), None)
 
 
-def _container(item: Mapping[str, Any], before: ContainerSpec | None) -> ContainerSpec:
+def _container(
+    item: Mapping[str, Any], before: ContainerSpec | None, zones: Sequence[str]
+) -> ContainerSpec:
     image = image_of(item["image"])
     entry_point, command = tuple(item.get("entryPoint", ())), tuple(item.get("command", ()))
     check = item.get("healthCheck")
@@ -133,7 +136,7 @@ def _container(item: Mapping[str, Any], before: ContainerSpec | None) -> Contain
         name=item["name"],
         image=image,
         arguments=tuple(arguments(image, entry_point, command)),
-        environment=_environment(item.get("environment", ()), before),
+        environment=_environment(item.get("environment", ()), before, zones),
         secrets={secret["name"]: secret["valueFrom"] for secret in item.get("secrets", ())},
         ports=tuple(mapping["containerPort"] for mapping in item.get("portMappings", ())),
         is_essential=item.get("essential", True),
@@ -146,21 +149,22 @@ def _container(item: Mapping[str, Any], before: ContainerSpec | None) -> Contain
             other["containerName"]: other["condition"] for other in item.get("dependsOn", ())
         },
         directory=item.get("workingDirectory"),
+        log_group=item.get("logConfiguration", {}).get("options", {}).get("awslogs-group", ""),
     )
 
 
 def _environment(
-    listed: Sequence[Mapping[str, str]], before: ContainerSpec | None
+    listed: Sequence[Mapping[str, str]], before: ContainerSpec | None, zones: Sequence[str]
 ) -> dict[str, dict[str, str]]:
     given = {item["name"]: item["value"] for item in listed}
     shown = shown_environment(before) if before else {}
-    zones = before.environment if before else {}
+    known = before.environment if before else {}
     return {
         zone: {
-            name: variables[name] if shown.get(name) == value else value
+            name: known[zone][name] if zone in known and shown.get(name) == value else value
             for name, value in given.items()
         }
-        for zone, variables in zones.items()
+        for zone in known or zones
     }
 
 

@@ -79,13 +79,16 @@ class Owned:
         for process in self._send_tree(signal.SIGSTOP):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        await asyncio.wait_for(self.wait(), KILL_TIMEOUT_S)
+        async with asyncio.timeout(KILL_TIMEOUT_S):
+            await self.wait()
 
     async def stop(self, timeout_s: float, by: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end, kill its tree when it has not done so in time; return the exit status."""
         self.send(by)
         with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(self.wait(), timeout_s)
+            # Not `wait_for`, which swallows a cancellation that meets the end it waits for.
+            async with asyncio.timeout(timeout_s):
+                return await self.wait()
         await self.kill()
         return await self.wait()
 
@@ -171,7 +174,8 @@ class Processes:
     async def _let_go(process: asyncio.subprocess.Process) -> None:
         if process.stdin is not None:  # It is a pipe, as `start` asked.
             process.stdin.write(b"go\n")
-            await asyncio.wait_for(process.stdin.drain(), SPAWN_TIMEOUT_S)
+            async with asyncio.timeout(SPAWN_TIMEOUT_S):
+                await process.stdin.drain()
             process.stdin.close()
 
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from botocore.exceptions import ClientError
-from tests.support.twin import REGION, api, ask, client, site_of_the_test
+from tests.support.twin import REGION, api, ask, client, site_of_the_test, until
 
-from evertill.twin.alarming import Missing, Rule
+from evertill.twin.alarming import Missing, Rule, State
 from evertill.twin.api.cloudwatch import CloudWatch
 from evertill.twin.api.handled import Handled
 from evertill.twin.clock import Clock
@@ -160,6 +161,28 @@ def test_an_alarm_whose_actions_are_off_tells_nobody() -> None:
         return watch
 
     assert ['OK: "lag" in us-east-1'] == [s for _, s, _ in asyncio.run(story()).published]
+
+
+def test_a_suppressor_in_alarm_keeps_a_composite_from_acting_until_it_is_over() -> None:
+    spec = msgspec.structs.replace(either(), suppressor="other", wait_s=30, extension_s=60)
+
+    async def story() -> tuple[list[str], list[str]]:
+        watch = Watch(lag_alarm(), lag_alarm("other"), spec)
+        watch.alarms.enable_actions("lag", is_enabled=False)
+        watch.alarms.enable_actions("other", is_enabled=False)
+        await watch.alarms.set_state("other", State.ALARM, "maintenance")
+        await watch.alarms.set_state("lag", State.ALARM, "a try")
+        # Longer than both periods together: nothing may come of it.
+        await watch.clock.sleep(100)
+        during = [subject for _, subject, _ in watch.published]
+        await watch.alarms.set_state("other", State.OK, "it is over")
+        await until(lambda: watch.published != [])
+        await watch.alarms.stop()
+        return during, [subject for _, subject, _ in watch.published]
+
+    during, after = asyncio.run(story())
+    assert [] == during
+    assert ['ALARM: "either" in us-east-1'] == after
 
 
 def test_the_loop_evaluates_by_twin_time() -> None:

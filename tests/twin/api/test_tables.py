@@ -164,6 +164,7 @@ def test_transactions_are_refused_as_aws_refuses_them(tmp_path: Path) -> None:
                 ask(both.east.transact_write_items, TransactItems=[{"Put": put}])
             )
             described = (await ask(both.ohio.describe_table, TableName="lease"))["Table"]
+            assert ["lease"] == (await ask(both.ohio.list_tables))["TableNames"]
             return refused, [
                 described["MultiRegionConsistency"],
                 described["Replicas"][0]["RegionName"],

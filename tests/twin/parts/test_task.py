@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.twin.tasks import (
     OUR_IMAGE,
     PORT,
+    REGION,
     WEB,
     ZONES,
     Around,
@@ -22,10 +24,14 @@ from tests.twin.tasks import (
     until,
 )
 
+from evertill.twin.clock import Clock
+from evertill.twin.metrics import MetricId, MetricStore
 from evertill.twin.parts.container import HEALTHY, UNHEALTHY
+from evertill.twin.parts.log_metrics import LogMetrics
 from evertill.twin.parts.room import EVERY_INTERFACE
 from evertill.twin.parts.task import EXITED, FAILED_TO_START, RUNNING, STOPPED, Task
 from evertill.twin.plan.images import AUTHORITIES
+from evertill.twin.plan.storage import MetricFilterSpec
 from evertill.twin.plan.tasks import ContainerSpec, Probe
 
 QUICK = Probe(("wget", "-q", "--spider", "http://localhost:8080/health"), 10, 5, 2, 0)
@@ -161,6 +167,23 @@ def test_a_container_reads_its_variables_secrets_and_files_in_terms_of_this_mach
     told(tmp_path, story, Around({"arn:secret:password::": "hush"}, {AUTHORITIES: bundle}))
 
 
+def test_a_secret_within_a_variable_is_put_there_as_cloudformation_would(tmp_path: Path) -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:1:secret:db-ab12cd"
+    variables = {
+        "URL": f"db://{{{{resolve:secretsmanager:{arn}:SecretString:username::}}}}@host",
+        "WHOLE": "{{resolve:secretsmanager:plain}}",
+    }
+    show = container("sh", "-c", 'echo "$URL $WHOLE"', environment=variables)
+
+    async def story(tools: Bench) -> None:
+        task = made(tools, show)
+        task.start()
+        await task.wait()
+        assert "db://admin@host all\n" == (tmp_path / "one" / "web.log").read_text()
+
+    told(tmp_path, story, Around({f"{arn}:username::": "admin", "plain:::": "all"}))
+
+
 def test_a_task_whose_secret_is_missing_fails_to_start_and_says_so(tmp_path: Path) -> None:
     async def story(tools: Bench) -> None:
         task = made(tools, container("node", "-e", WEB, secrets={"PASSWORD": "arn:nowhere"}))
@@ -268,3 +291,37 @@ def test_the_processor_time_and_the_memory_of_a_task_are_measured(tmp_path: Path
         assert memory_bytes > 10_000_000
 
     told(tmp_path, story)
+
+
+def test_what_a_container_writes_counts_as_the_filters_of_its_log_group_say(
+    tmp_path: Path,
+) -> None:
+    filters = MetricFilterSpec(
+        region=REGION,
+        log_group="/app",
+        pattern='{ ($.message = "request") && ($.route != "/ready") && ($.status >= 500) }',
+        namespace="App",
+        metric="Failed",
+        value="1",
+    )
+    lines = """
+        echo '{"message":"request","route":"/v1","status":503}'
+        echo '{"message":"request","route":"/ready","status":503}'
+        echo '{"message":"request","route":"/v1","status":201}'
+        echo 'no JSON'
+        printf '{"message":"request","route":"/v2","status":500}\\n'
+    """
+
+    async def run() -> list[float]:
+        metrics = MetricStore(Clock())
+        reader = LogMetrics(REGION, [filters], Clock(), metrics)
+        async with bench(tmp_path, logs={REGION: reader}) as tools:
+            task = made(tools, container("sh", "-c", lines, log_group="/app"))
+            task.start()
+            await task.wait()
+        assert 5 == reader.status()["lines"]
+        window = metrics.window(MetricId(REGION, "App", "Failed"), 0, time.time() + 1)
+        assert window is not None
+        return [window.statistic("Sum")]
+
+    assert [2.0] == asyncio.run(run())

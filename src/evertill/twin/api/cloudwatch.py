@@ -234,7 +234,12 @@ def _shared(standing: Standing) -> Answer:
 
 
 def _composite(standing: Standing, spec: CompositeSpec) -> Answer:
-    return {**_shared(standing), "AlarmRule": spec.rule}
+    found = {**_shared(standing), "AlarmRule": spec.rule}
+    if spec.suppressor:
+        found["ActionsSuppressor"] = spec.suppressor
+        found["ActionsSuppressorWaitPeriod"] = int(spec.wait_s)
+        found["ActionsSuppressorExtensionPeriod"] = int(spec.extension_s)
+    return found
 
 
 def _described(standing: Standing, spec: AlarmSpec) -> Answer:

@@ -237,7 +237,14 @@ class Ecs:
         if unknown:
             message = f"The subnet ID '{unknown[0]}' does not exist"
             raise ApiError("InvalidParameterException", message)
-        return [self._zone_of_subnet[subnet] for subnet in subnets]
+        zones = [self._zone_of_subnet[subnet] for subnet in subnets]
+        strange = [zone for zone in zones if zone not in definition.containers[0].environment]
+        if strange:
+            message = (
+                f"{definition.family} has no addresses in {strange[0]}, where nothing runs it."
+            )
+            raise ApiError(CLIENT, message)
+        return zones
 
     def _words(self, cluster: str, service: Service | None, task: Task) -> Answer:
         group = f"service:{service.spec.name}" if service else f"family:{task.spec.family}"

@@ -71,6 +71,14 @@ def service_words(service: Service) -> Words:
                 "rollback": rollout.alarms_roll_back,
             },
         },
+        "events": [
+            {
+                "id": str(event.number),
+                "createdAt": _moment(event.epoch_s),
+                "message": f"({event.kind}) {event.text}",
+            }
+            for event in reversed(service.events)
+        ],
         "deployments": [_deployment_words(service, item) for item in deployments],
     }
 
@@ -135,14 +143,14 @@ def _deployment_words(service: Service, deployment: Deployment) -> Words:
         "status": "PRIMARY" if is_primary else "ACTIVE",
         "taskDefinition": deployment.spec.arn,
         "desiredCount": service.count if is_primary else 0,
-        "runningCount": sum(task.status == RUNNING for task in tasks),
-        "pendingCount": sum(task.status == PENDING for task in tasks),
+        "runningCount": _standing(service, tasks, RUNNING),
+        "pendingCount": _standing(service, tasks, PENDING),
         "failedTasks": deployment.failures,
         "rolloutState": deployment.state,
         "rolloutStateReason": deployment.reason,
         "launchType": LAUNCH_TYPE,
-        "createdAt": _moment(deployment.created_epoch_s),
-        "updatedAt": _moment(deployment.updated_epoch_s),
+        "createdAt": _moment(deployment.created_s),
+        "updatedAt": _moment(deployment.updated_s),
     }
 
 
@@ -188,6 +196,11 @@ def _definition_words(container: ContainerSpec) -> Words:
         words["command"] = list(container.arguments[len(image.entry_point) :])
     else:
         words |= {"entryPoint": [entry_point], "command": command}
+    if container.directory is not None:
+        words["workingDirectory"] = container.directory
+    if container.log_group:
+        options = {"awslogs-group": container.log_group}
+        words["logConfiguration"] = {"logDriver": "awslogs", "options": options}
     probe = container.probe
     if probe is not None:
         words["healthCheck"] = {
@@ -201,7 +214,12 @@ def _definition_words(container: ContainerSpec) -> Words:
 
 
 def _count(service: Service, status: str) -> int:
-    return sum(hand.task.status == status for hand in service.crew)
+    return _standing(service, [hand.task for hand in service.crew], status)
+
+
+def _standing(service: Service, tasks: Sequence[Task], status: str) -> int:
+    """Count tasks, each for as many as it stands for: whoever waits for a count must see it."""
+    return round(sum(task.status == status for task in tasks) * service.stands_for)
 
 
 def _moment(epoch_s: float) -> datetime:

@@ -7,14 +7,16 @@ misspelt member is our failure at once and not a value that clients never see.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any, Final
 from uuid import uuid4
 
 import botocore.session
 from botocore import xform_name
-from botocore.model import OperationModel
+from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
 
 from evertill.twin.api.errors import ApiError
@@ -41,7 +43,7 @@ class Handled:
     async def __call__(self, request: Request) -> Answer:
         """Answer one request; whatever happens is answered in the service's protocol."""
         call = str(uuid4())
-        protocol = self._protocol(request)
+        protocol = await self._protocol(request)
         try:
             operation, parameters = protocol.parse(request)
             self._check(parameters, operation.input_shape)
@@ -57,12 +59,13 @@ class Handled:
             log.exception("%s failed", self._service)
             return protocol.refuse(ApiError("InternalFailure", "The twin failed.", 500), call)
 
-    def _protocol(self, request: Request) -> Protocol:
+    async def _protocol(self, request: Request) -> Protocol:
         """Return the protocol that the request is written in, loading the model the first time."""
         is_form = request.header("content-type").startswith(FORM)
         name = "query" if is_form else ""
         if name not in self._protocols:
-            model = botocore.session.get_session().get_service_model(self._service)
+            # A model is megabytes of JSON: the twin goes on while one is read.
+            model = await asyncio.to_thread(_model, self._service)
             named = name or model.resolved_protocol
             if named not in model.metadata.get("protocols", [model.protocol]):
                 named = model.resolved_protocol
@@ -86,3 +89,9 @@ class Handled:
         if report is not None and report.has_errors():
             log.error("%s answers wrongly: %s", operation.name, report.generate_report())
             raise ApiError("InternalFailure", "The twin's answer is not one of AWS's.", 500)
+
+
+@cache
+def _model(service: str) -> ServiceModel:
+    """Return AWS's model of a service; all regions share it."""
+    return botocore.session.get_session().get_service_model(service)

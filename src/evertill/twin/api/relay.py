@@ -20,6 +20,8 @@ UNAVAILABLE: Final = 503
 HOP_BY_HOP: Final = {
     "connection", "content-length", "expect", "keep-alive", "te", "transfer-encoding", "upgrade",
 }  # fmt: skip
+# Our server writes these itself.
+OWN: Final = HOP_BY_HOP | {"date", "server"}
 
 
 class Relay:
@@ -53,7 +55,7 @@ class Relay:
         except httpx.HTTPError as error:
             message = f"The emulator does not answer: {type(error).__name__}."
             raise ApiError("ServiceUnavailable", message, UNAVAILABLE) from error
-        headers = [(n.lower(), t) for n, t in incoming.headers.items() if n not in HOP_BY_HOP]
+        headers = [(n.lower(), t) for n, t in incoming.headers.items() if n not in OWN]
         if request.method == "HEAD" and "content-length" in incoming.headers:
             headers.append(("content-length", incoming.headers["content-length"]))
         return Answer(status=incoming.status_code, headers=tuple(headers), body=body)

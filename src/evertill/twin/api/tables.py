@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from evertill.twin.api.errors import ApiError
-from evertill.twin.api.messages import Answer, Endpoint, Request
+from evertill.twin.api.messages import SCOPE, Answer, Endpoint, Request
 from evertill.twin.links import Links
 from evertill.twin.plan.storage import TableSpec
 
@@ -25,6 +25,8 @@ from evertill.twin.plan.storage import TableSpec
 OTHERS_NEEDED: Final = 1
 # The SDK gives up on an answer later than this; a cut member is not waited for longer.
 TIMEOUT_S: Final = 5.0
+# The emulator keeps tables by region; the one that all regions share is in this one.
+SHARED_REGION: Final = "us-east-1"
 SERVER_ERROR: Final = 500
 WRITES: Final = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "ExecuteStatement"}
 READS: Final = {"GetItem", "Query", "Scan", "BatchGetItem"}
@@ -70,7 +72,8 @@ class Tables:
         spec = self._tables.get(_table_of(document))
         operation = request.operation()
         if spec is None:
-            return await self._relay(request)
+            answer = await self._relay(request)
+            return _listed(answer, self._tables) if operation == "ListTables" else answer
         if operation in REFUSED:
             message = f"{operation} is not supported for a table with strong consistency."
             raise ApiError("ValidationException", message)
@@ -78,13 +81,13 @@ class Tables:
             return await self._write(request, spec)
         if operation in READS and _is_strong(document):
             await self._reach(spec)
-        answer = await self._shared(request)
+        answer = await self._shared(_in_region(request, SHARED_REGION))
         return _described(answer, spec, self._region) if operation == "DescribeTable" else answer
 
     async def _write(self, request: Request, spec: TableSpec) -> Answer:
         """Change items where two members agree, and write that down before it is told."""
         await self._reach(spec)
-        answer = await self._shared(request)
+        answer = await self._shared(_in_region(request, SHARED_REGION))
         if answer.is_success:
             await self._ledger.save(spec.name)
         if not self._reachable(spec):
@@ -119,6 +122,17 @@ class Tables:
         return ApiError("InternalServerError", message, SERVER_ERROR)
 
 
+def _in_region(request: Request, region: str) -> Request:
+    """Return the request as if it were signed for `region`."""
+    headers = [
+        (name, SCOPE.sub(rf"Credential=\1/\2/{region}/\4/aws4_request", text))
+        if name == "authorization"
+        else (name, text)
+        for name, text in request.headers
+    ]
+    return msgspec.structs.replace(request, headers=tuple(headers))
+
+
 def _document(request: Request) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(request.body or b"{}")
@@ -136,7 +150,7 @@ def _table_of(document: dict[str, Any]) -> str:
         if isinstance(batch, dict) and batch:
             named = next(iter(batch))
         elif isinstance(items, list) and items and isinstance(items[0], dict):
-            action = next(iter(items[0].values()), {})
+            action: object = next(iter(items[0].values()), None)
             named = action.get("TableName") if isinstance(action, dict) else None
     return str(named).rpartition("/")[2]
 
@@ -165,5 +179,19 @@ def _described(answer: Answer, spec: TableSpec, region: str) -> Answer:
     table["GlobalTableWitnesses"] = [
         {"RegionName": name, "WitnessStatus": "ACTIVE"} for name in spec.witnesses
     ]
+    return _rewritten(answer, document)
+
+
+def _listed(answer: Answer, more: Iterable[str]) -> Answer:
+    """Add the global tables to those that the region has by itself."""
+    if not answer.is_success:
+        return answer
+    document = msgspec.json.decode(answer.body)
+    document["TableNames"] = sorted({*document.get("TableNames", []), *more})
+    return _rewritten(answer, document)
+
+
+def _rewritten(answer: Answer, document: object) -> Answer:
+    """Return the answer with another body, which its checksum is not of."""
     headers = tuple(h for h in answer.headers if h[0] not in {"x-amz-crc32", "content-length"})
     return msgspec.structs.replace(answer, headers=headers, body=msgspec.json.encode(document))

@@ -8,7 +8,7 @@ composite is decided whenever one of those that it names changes. The rules them
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -24,8 +24,11 @@ from evertill.twin.metrics import PERCENTILE, MetricStore
 from evertill.twin.plan.alarms import AlarmSpec, CompositeSpec, Query
 from evertill.twin.plan.bindings import ACCOUNT
 
+log = logging.getLogger(__name__)
+
 MINUTE_S: Final = 60
 SHORT_INTERVAL_S: Final = 10
+SUPPRESSOR_INTERVAL_S: Final = 1
 # What was measured in a minute is published within this after its end.
 SETTLE_DELAY_S: Final = 5
 HISTORY_MAX: Final = 200
@@ -90,6 +93,7 @@ class Alarms:
         }
         self._history: Final[deque[Change]] = deque(maxlen=HISTORY_MAX)
         self._evaluating: asyncio.Task[None] | None = None
+        self._suppressed: Final[dict[str, asyncio.Task[None]]] = {}
 
     @property
     def name(self) -> str:
@@ -103,10 +107,10 @@ class Alarms:
     async def stop(self) -> None:
         """End the evaluation; the states stay as they are."""
         evaluating, self._evaluating = self._evaluating, None
-        if evaluating is not None:
-            evaluating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await evaluating
+        waiting = [task for task in (evaluating, *self._suppressed.values()) if task is not None]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     def status(self) -> dict[str, Any]:
         """Return every alarm's state, its reason and since when."""
@@ -158,7 +162,11 @@ class Alarms:
         end_s = first // every * every + (every if first % every else 0)
         while True:
             await self._clock.sleep(max(0.0, end_s + SETTLE_DELAY_S - self._clock.epoch_s()))
-            await self.evaluate_all(end_s)
+            try:
+                await self.evaluate_all(end_s)
+            except Exception:
+                # One bad minute must not be the last one that is looked at.
+                log.exception("The alarms of %s were not evaluated", self._region)
             end_s += every
 
     def _metric_alarms(self) -> list[Any]:
@@ -234,8 +242,37 @@ class Alarms:
             new=str(state),
             reason=reason,
         )
-        if standing.actions_enabled:
-            await self._act(standing.spec, change)
+        spec = standing.spec
+        if not standing.actions_enabled:
+            return
+        if isinstance(spec, CompositeSpec) and spec.suppressor:
+            self._act_unless_suppressed(spec, change)
+        else:
+            await self._act(spec, change)
+
+    def _act_unless_suppressed(self, spec: CompositeSpec, change: Change) -> None:
+        """Act later; what waited to be told of an earlier change is told no more."""
+        earlier = self._suppressed.pop(spec.name, None)
+        if earlier is not None:
+            earlier.cancel()
+        self._suppressed[spec.name] = asyncio.create_task(self._act_when_free(spec, change))
+
+    async def _act_when_free(self, spec: CompositeSpec, change: Change) -> None:
+        """Act when the suppressor was not in alarm for the wait, or the extension, period.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
+        """
+        patience_s = spec.wait_s
+        while True:
+            free_at_s = self._clock.now_s() + patience_s
+            while self.state_of(spec.suppressor) is not State.ALARM:
+                if self._clock.now_s() >= free_at_s:
+                    await self._act(spec, change)
+                    return
+                await self._clock.sleep(SUPPRESSOR_INTERVAL_S)
+            while self.state_of(spec.suppressor) is State.ALARM:
+                await self._clock.sleep(SUPPRESSOR_INTERVAL_S)
+            patience_s = spec.extension_s
 
     async def _act(self, spec: Spec, change: Change) -> None:
         actions = {

@@ -16,7 +16,7 @@ from typing import Final
 import psutil
 
 from evertill.twin.clock import Clock
-from evertill.twin.errors import PartFailed
+from evertill.twin.parts.checks import Checks
 from evertill.twin.plan.tasks import ContainerSpec, Probe
 from evertill.twin.processes import Owned, Processes
 
@@ -36,6 +36,8 @@ class Container:
         name: str,
         clock: Clock,
         processes: Processes,
+        checks: Checks,
+        *,
         on_change: Callable[[], None],
     ) -> None:
         """Call `on_change` whenever it starts, ends, or its health changes."""
@@ -46,6 +48,7 @@ class Container:
         self._name: Final = name
         self._clock: Final = clock
         self._processes: Final = processes
+        self._checks: Final = checks
         self._on_change: Final = on_change
         self._process: Owned | None = None
         self._watch: list[asyncio.Task[None]] = []
@@ -138,34 +141,21 @@ class Container:
         failures = 0
         while True:
             await self._clock.sleep(probe.interval_s)
-            if await self._passes(probe, check, environment, folder):
+            passes = await self._checks.passes(
+                f"{self._name} check",
+                self.spec.image,
+                check,
+                environment,
+                folder=folder,
+                timeout_s=probe.timeout_s,
+            )
+            if passes:
                 failures = 0
                 self._set_health(HEALTHY)
             elif asyncio.get_running_loop().time() - began_s >= probe.start_period_s:
                 failures += 1
                 if failures >= probe.retries:
                     self._set_health(UNHEALTHY)
-
-    async def _passes(
-        self, probe: Probe, check: Sequence[str], environment: Mapping[str, str], folder: Path
-    ) -> bool:
-        try:
-            process = await self._processes.start(
-                f"{self._name} check",
-                check,
-                environment=environment,
-                log=folder / "checks.log",
-                directory=folder,
-            )
-        except PartFailed:
-            return False
-        try:
-            return await asyncio.wait_for(process.wait(), probe.timeout_s) == 0
-        except TimeoutError:
-            return False
-        finally:
-            if process.is_running:
-                await process.kill()
 
     def _set_health(self, health: str) -> None:
         if health != self.health:

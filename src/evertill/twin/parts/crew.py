@@ -7,6 +7,7 @@ each task is, from its own checks and from the load balancer's.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ from uuid import uuid4
 from evertill.assembly import Value
 from evertill.twin.addresses import Addresses, local_port
 from evertill.twin.errors import AddressesTaken
-from evertill.twin.events import Timeline
 from evertill.twin.parts.container import HEALTHY, UNHEALTHY
 from evertill.twin.parts.task import DEACTIVATING, RUNNING, STOPPED, Task, TaskTools
 from evertill.twin.plan.services import ServiceSpec
@@ -26,6 +26,13 @@ from evertill.twin.scheduling import Member
 # ECS tells of a stopped task for about an hour; here it is the last ones, with their logs.
 STOPPED_MAX: Final = 50
 STOPPED_BY_SERVICE: Final = "ServiceSchedulerInitiated"
+
+
+class Say(Protocol):
+    """Tells what happened to a service, by a stable word and in a sentence about it."""
+
+    def __call__(self, kind: str, text: str, **fields: str | int) -> None:
+        """Tell it."""
 
 
 class TargetHealth(Protocol):
@@ -73,7 +80,7 @@ class Crew:
         *,
         addresses: Addresses,
         target_groups: Mapping[str, TargetGroup],
-        timeline: Timeline,
+        say: Say,
         on_change: Callable[[], None],
     ) -> None:
         """Keep their files in `folder`; register them with `target_groups`, by ARN."""
@@ -82,7 +89,7 @@ class Crew:
         self._folder: Final = folder
         self._addresses: Final = addresses
         self._target_groups: Final = target_groups
-        self._timeline: Final = timeline
+        self._say: Final = say
         self._on_change: Final = on_change
         self._hands: dict[str, Hand] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -93,6 +100,10 @@ class Crew:
 
     def __len__(self) -> int:
         return len(self._hands)
+
+    def sweep(self) -> None:
+        """Delete the files of tasks that an earlier twin left behind."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self, definition: TaskSpec, zone: str, deployment: str) -> None:
         """Start a task in a zone; without an address for it nothing happens but an event."""
@@ -118,9 +129,11 @@ class Crew:
         """Register what runs now, and let go of what has stopped; return these."""
         ended = []
         for hand in self:
+            if hand.is_leaving:
+                continue
             if hand.task.status == RUNNING and not hand.is_registered:
                 self._register(hand)
-            if hand.task.status == STOPPED and not hand.is_leaving:
+            if hand.task.status == STOPPED:
                 ended.append(hand)
                 self.retire(hand, hand.task.stop_code, hand.task.stop_reason)
         return ended
@@ -226,8 +239,3 @@ class Crew:
 
     def _target_states(self, hand: Hand) -> set[str]:
         return {group.health(hand.task.address, port).state for group, port in self._targets(hand)}
-
-    def _say(self, kind: str, text: str, **fields: str) -> None:
-        spec = self._spec
-        name = f"{spec.region}/service/{spec.name}"
-        self._timeline.tell(spec.region, name, kind, f"{spec.name} {text}", **fields)

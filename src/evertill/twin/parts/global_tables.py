@@ -18,6 +18,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evertill.twin.api.errors import ApiError
+from evertill.twin.api.tables import SHARED_REGION
 from evertill.twin.errors import PartFailed
 from evertill.twin.parts.storage import client_of, make_table
 from evertill.twin.plan.storage import TableSpec
@@ -25,8 +26,6 @@ from evertill.twin.plan.storage import TableSpec
 # More than a table that is written down as a whole at every change should have.
 ITEMS_MAX: Final = 1_000
 SERVER_ERROR: Final = 500
-# The emulator's region for what belongs to none.
-REGION: Final = "us-east-1"
 
 
 class GlobalTables:
@@ -73,7 +72,7 @@ class GlobalTables:
 
     @cached_property
     def _client(self) -> Any:  # noqa: ANN401 - boto3 has no types
-        return client_of("dynamodb", REGION, self._url)
+        return client_of("dynamodb", SHARED_REGION, self._url)
 
     def _make_all(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ class Mailbox:
     def read(self, number: int) -> Mail:
         """Return one mail; raise FileNotFoundError when there is none such."""
         message = message_from_bytes(self._path(number).read_bytes(), policy=FORM)
-        content = message.get_content() if isinstance(message, EmailMessage) else ""
+        content = message.get_content()
         return Mail(
             number=number,
             date=str(message["Date"]),

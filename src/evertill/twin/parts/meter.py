@@ -86,8 +86,7 @@ class Meter:
     def _put_counts(self, running: int) -> None:
         """Publish the counts; where they are capped, a started task stands for several."""
         service = self._service
-        started = service.spec.capped(service.count)
-        share = service.count / started if started else 1.0
+        share = service.stands_for
         pending = sum(hand.task.status == PENDING for hand in service.crew)
         self._put(INSIGHTS, "RunningTaskCount", round(running * share), "Count")
         self._put(INSIGHTS, "PendingTaskCount", round(pending * share), "Count")

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,11 @@ class Programs:
         """Make them below `folder`, as they are asked for."""
         self._folder: Final = folder
         self._made: dict[tuple[str, ...], Path] = {}
+
+    def prepare(self, images: Iterable[Image]) -> None:
+        """Make the folders of `images` before anything starts; raise PartFailed for a gap."""
+        for image in images:
+            self.folder(image)
 
     def folder(self, image: Image) -> Path:
         """Return the folder for the path of an image's containers; raise PartFailed."""

@@ -7,6 +7,7 @@ exit code.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections import deque
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +63,8 @@ class Runner:
         return [*self._running.values(), *self._stopped]
 
     async def start(self) -> None:
-        """Do nothing yet: tasks are run by `run`."""
+        """Delete what an earlier twin left behind; tasks are run by `run`."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     async def stop(self) -> None:
         """End what still runs."""
@@ -94,9 +96,11 @@ class Runner:
         end.add_done_callback(self._ends.discard)
         return task
 
-    def find(self, task_id: str) -> Task | None:
-        """Return a task by its id."""
-        return next((task for task in self.tasks if task.id == task_id), None)
+    def request_stop(self, task: Task, reason: str) -> None:
+        """Ask a task to end, without waiting for it."""
+        stopping = asyncio.create_task(task.stop(USER, reason))
+        self._ends.add(stopping)
+        stopping.add_done_callback(self._ends.discard)
 
     async def _await_end(self, task: Task) -> None:
         await task.wait()

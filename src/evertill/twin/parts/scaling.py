@@ -18,6 +18,7 @@ import msgspec
 
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
+from evertill.twin.metrics import MetricId, MetricStore
 from evertill.twin.parts.deployment import IN_PROGRESS
 from evertill.twin.parts.service import Service
 from evertill.twin.plan.scaling import PolicySpec, ScalingSpec
@@ -28,6 +29,17 @@ ACTIVITIES_MAX: Final = 200
 
 # The last values of a policy's metric by minutes, before a moment of twin time since 1970.
 Readings = Callable[[str, PolicySpec, float, int], list[float | None]]
+
+
+def readings_of(store: MetricStore) -> Readings:
+    """Return the values of policies' metrics as a store holds them."""
+
+    def read(region: str, policy: PolicySpec, end_s: float, minutes: int) -> list[float | None]:
+        dimensions = tuple(sorted(policy.dimensions.items()))
+        metric = MetricId(region, policy.namespace, policy.metric, dimensions)
+        return store.values(metric, policy.statistic, int(MINUTE_S), end_s, minutes)
+
+    return read
 
 
 class Activity(msgspec.Struct, frozen=True):
@@ -63,6 +75,7 @@ class Scaling:
         self.bounds = (spec.count_min, spec.count_max)
         self.suspended = Suspended()
         self.activities: deque[Activity] = deque(maxlen=ACTIVITIES_MAX)
+        self.created_s: Final = clock.epoch_s()
         self._readings: Final = readings
         self._clock: Final = clock
         self._timeline: Final = timeline

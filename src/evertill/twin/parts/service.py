@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 from evertill.twin.addresses import Addresses
-from evertill.twin.events import Timeline
+from evertill.twin.events import Event, Timeline
 from evertill.twin.parts.crew import STOPPED_BY_SERVICE, Crew, Hand, TargetGroup
 from evertill.twin.parts.deployment import COMPLETED, FAILED, IN_PROGRESS, Deployment
 from evertill.twin.parts.task import RUNNING, Task, TaskTools
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 # Target health changes without telling anybody, so it is looked at this often.
 LOOK_INTERVAL_S: Final = 0.5
 DEPLOYMENTS_MAX: Final = 20
+# As many as DescribeServices tells.
+EVENTS_MAX: Final = 100
 BREAKER_REASON: Final = "ECS deployment circuit breaker: tasks failed to start."
 ALARM_REASON: Final = "ECS deployment failed: an alarm was in ALARM."
 
@@ -51,6 +53,7 @@ class Service:
         self.spec: Final = spec
         self.count = spec.count
         self.deployments: list[Deployment] = []
+        self.events: Final[deque[Event]] = deque(maxlen=EVENTS_MAX)
         self._rings: Final = rings
         self._tools: Final = tools
         self._timeline: Final = timeline
@@ -65,7 +68,7 @@ class Service:
             folder,
             addresses=addresses,
             target_groups=target_groups,
-            timeline=timeline,
+            say=self._say,
             on_change=self._wake.set,
         )
 
@@ -85,12 +88,19 @@ class Service:
         return self._is_steady
 
     @property
+    def stands_for(self) -> float:
+        """Return how many tasks a started one stands for: more than one where they are capped."""
+        started = self.spec.capped(self.count)
+        return self.count / started if started else 1.0
+
+    @property
     def running(self) -> list[Task]:
         """Return the tasks that run, those that leave included."""
         return [hand.task for hand in self.crew if hand.task.status == RUNNING]
 
     async def start(self) -> None:
         """Begin to start tasks, without waiting for them."""
+        self.crew.sweep()
         self._begin(self.spec.task, "ECS deployment in progress.")
         self._loop = asyncio.create_task(self._keep())
         self._loop.add_done_callback(self._tell_broken)
@@ -153,13 +163,15 @@ class Service:
     async def _keep(self) -> None:
         while True:
             self._look()
+            # `wait_for` would swallow a cancellation that meets a wake-up (python/cpython#86296).
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_INTERVAL_S)
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
             self._wake.clear()
 
     def _look(self) -> None:
         """Take note of what changed, and do what follows from it."""
-        now_s = self._tools.clock.now_s()
+        now_s = self._tools.clock.epoch_s()
         for hand in self.crew.notice():
             if not hand.was_good:
                 self._count_failure(hand)
@@ -204,7 +216,8 @@ class Service:
 
     def _count_failure(self, hand: Hand) -> None:
         if hand.deployment == self.primary.id:
-            self.primary.failed_task(self._tools.clock.now_s())
+            has_run = hand.task.running_since_s is not None
+            self.primary.failed_task(self._tools.clock.epoch_s(), has_run=has_run)
 
     def _judge_tasks(self) -> None:
         for hand in self.crew:
@@ -242,16 +255,20 @@ class Service:
 
     def _fail(self, reason: str, *, goes_back: bool) -> None:
         failed = self.primary
-        failed.finish(FAILED, reason, self._tools.clock.now_s())
+        failed.finish(FAILED, reason, self._tools.clock.epoch_s())
         self._say("deployment.failed", f"cannot run {_named(failed.spec)}: {reason}")
-        if goes_back and self._completed is not None and self._completed is not failed:
-            back = self._completed
-            # It is not there to go back to again until it is complete once more.
+        back = self._completed
+        if goes_back and back is not None and back is not failed:
+            # It is the same deployment again, with the tasks that it still has, and none to go
+            # back to until it is complete once more.
             self._completed = None
-            self._begin(back.spec, f"{reason[:-1]}; rolling back to deployment {back.id}.")
+            self.deployments.remove(back)
+            self.deployments.append(back)
+            back.resume(f"{reason[:-1]}; rolling back.", self._tools.clock.epoch_s())
+            self._say("deployment.rollback", f"goes back to {_named(back.spec)}")
 
     def _begin(self, definition: TaskSpec, reason: str) -> None:
-        now_s = self._tools.clock.now_s()
+        now_s = self._tools.clock.epoch_s()
         deployment = Deployment(f"ecs-svc/{uuid4().int % 10**19}", definition, now_s, reason)
         # The alarms of a first deployment may not exist yet, and one that rings already when a
         # deployment starts says nothing about it:
@@ -279,7 +296,9 @@ class Service:
                 self._say("service.steady", "has reached a steady state")
 
     def _say(self, kind: str, text: str, **fields: str | int) -> None:
-        self._timeline.tell(self.spec.region, self.name, kind, f"{self.spec.name} {text}", **fields)
+        text = f"{self.spec.name} {text}"
+        event = self._timeline.tell(self.spec.region, self.name, kind, text, **fields)
+        self.events.append(event)
 
 
 def _named(spec: TaskSpec) -> str:

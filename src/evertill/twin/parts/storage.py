@@ -12,6 +12,7 @@ import contextlib
 import os
 import secrets as random_source
 import string
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +42,8 @@ EXISTS: Final = {
     "BucketAlreadyOwnedByYou", "ResourceInUseException", "ResourceAlreadyExistsException",
     "ResourceExistsException",
 }  # fmt: skip
+SESSION: Final = boto3.Session()
+MAKING: Final = threading.Lock()
 LETTERS: Final = string.ascii_letters + string.digits + string.punctuation
 
 
@@ -50,15 +53,18 @@ class SecretFile:
     def __init__(self, path: Path) -> None:
         """Keep them at `path`."""
         self._path: Final = path
+        # Regions that have the same secret are made at the same time.
+        self._turn: Final = threading.Lock()
 
     def text(self, spec: SecretSpec) -> str:
         """Return a secret's text, generating it the first time, with its database's address."""
         if spec.text:
             return spec.text
-        known = self._read()
-        if spec.name not in known:
-            known[spec.name] = generated(spec)
-            self._write(known)
+        with self._turn:
+            known = self._read()
+            if spec.name not in known:
+                known[spec.name] = generated(spec)
+                self._write(known)
         if not spec.target:
             return known[spec.name]
         fields: dict[str, Any] = msgspec.json.decode(known[spec.name])
@@ -70,6 +76,7 @@ class SecretFile:
         return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
 
     def _write(self, texts: Mapping[str, str]) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         new = self._path.with_suffix(".new")
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -105,7 +112,7 @@ class Storage:
 
     def status(self) -> dict[str, Any]:
         """Return what there is, by kind."""
-        kinds = {
+        kinds: dict[str, type[object]] = {
             "buckets": BucketSpec,
             "topics": TopicSpec,
             "secrets": SecretSpec,
@@ -149,18 +156,22 @@ class _Clients(dict[str, Any]):
 
 def client_of(service: str, region: str, url: str) -> Any:  # noqa: ANN401 - boto3 has no types
     """Return boto3's client for one service of an emulator."""
-    return boto3.client(
-        service,
-        endpoint_url=url,
-        region_name=region,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=KEY,
-        config=Config(
-            connect_timeout=TIMEOUT_S,
-            read_timeout=TIMEOUT_S,
-            retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},
-        ),
+    config = Config(
+        connect_timeout=TIMEOUT_S,
+        read_timeout=TIMEOUT_S,
+        retries={"total_max_attempts": ATTEMPTS_MAX, "mode": "standard"},
     )
+    # Clients may be shared by threads, but not be made by two at a time:
+    # https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+    with MAKING:
+        return SESSION.client(
+            service,
+            endpoint_url=url,
+            region_name=region,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=KEY,
+            config=config,
+        )
 
 
 def generated(spec: SecretSpec) -> str:
@@ -211,8 +222,7 @@ def _make_topic(sns: Any, spec: TopicSpec) -> None:  # noqa: ANN401 - boto3 has 
 def _make_secret(secrets: Any, spec: SecretSpec, text: str) -> None:  # noqa: ANN401 - as above
     with _already_there():
         secrets.create_secret(Name=spec.name, SecretString=text)
-        return
-    # The address of its database may be another one in this run.
+    # One that was there before has another text: the address of its database may have changed.
     secrets.put_secret_value(SecretId=spec.name, SecretString=text)
 
 

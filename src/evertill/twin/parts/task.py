@@ -7,6 +7,7 @@ it ended is in its stop code and reason, in ECS's words.
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 
 from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
+from evertill.twin.parts.checks import Checks
 from evertill.twin.parts.container import HEALTHY, UNHEALTHY, UNKNOWN, Container
 from evertill.twin.parts.programs import Programs
 from evertill.twin.parts.room import Room
@@ -27,6 +29,11 @@ RUNNING: Final = "RUNNING"
 DEACTIVATING: Final = "DEACTIVATING"
 STOPPING: Final = "STOPPING"
 STOPPED: Final = "STOPPED"
+# A secret and, if any, the key in it.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html
+DYNAMIC: Final = re.compile(
+    r"\{\{resolve:secretsmanager:(.+?)(?::SecretString(?::([^:}]*))?[^}]*)?\}\}"
+)
 # Why a task stopped, as the API tells it.
 FAILED_TO_START: Final = "TaskFailedToStart"
 EXITED: Final = "EssentialContainerExited"
@@ -45,13 +52,25 @@ class Surroundings(Protocol):
         """Return the file that stands for one of an image's, None when there is none."""
 
 
+class LogReader(Protocol):
+    """Follows what containers write, for metric filters."""
+
+    def follow(self, group: str, path: Path) -> None:
+        """Read a file from now on, as a stream of a log group."""
+
+    def forget(self, path: Path) -> None:
+        """Read a file to its end and no further."""
+
+
 class TaskTools(msgspec.Struct, frozen=True):
-    """What every task works with."""
+    """What every task works with; `logs` is by region."""
 
     clock: Clock
     processes: Processes
+    checks: Checks
     programs: Programs
     surroundings: Surroundings
+    logs: Mapping[str, LogReader] = {}
 
 
 class Task:
@@ -85,7 +104,12 @@ class Task:
         self._life: asyncio.Task[None] | None = None
         self.containers: Final = {
             container.name: Container(
-                container, f"{task_id}/{container.name}", tools.clock, tools.processes, self._note
+                container,
+                f"{task_id}/{container.name}",
+                tools.clock,
+                tools.processes,
+                tools.checks,
+                on_change=self._note,
             )
             for container in spec.containers
         }
@@ -162,6 +186,7 @@ class Task:
             "stop_code": self.stop_code,
             "reason": self.stop_reason,
             "exit_codes": self.exit_codes,
+            "logs": str(self._folder),
         }
 
     def forget(self) -> None:
@@ -180,6 +205,7 @@ class Task:
         finally:
             self.mark(STOPPING)
             await asyncio.gather(*(container.stop() for container in self.containers.values()))
+            self._leave_logs()
             self.stopped_s = self._tools.clock.epoch_s()
             self.mark(STOPPED)
 
@@ -249,19 +275,38 @@ class Task:
             "AWS_DEFAULT_REGION": self.spec.region,
             "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
             **surroundings.environment(self.spec.region, self.spec.role, self.id),
-            **{name: room.text(text) for name, text in told.items()},
+            **{name: room.text(await self._resolved(text)) for name, text in told.items()},
             **secrets,
             **self._tools.programs.environment(image, self.address),
             "PATH": str(self._tools.programs.folder(image)),
         }
+        log = self._folder / f"{spec.name}.log"
+        reader = self._tools.logs.get(self.spec.region)
+        if reader is not None and spec.log_group:
+            reader.follow(spec.log_group, log)
         probe = spec.probe.command if spec.probe else ()
         await container.start(
             [room.text(word) for word in spec.arguments],
             [room.check(word) for word in probe],
             environment,
             folder,
-            self._folder / f"{spec.name}.log",
+            log,
         )
+
+    def _leave_logs(self) -> None:
+        reader = self._tools.logs.get(self.spec.region)
+        if reader is not None:
+            for container in self.spec.containers:
+                reader.forget(self._folder / f"{container.name}.log")
+
+    async def _resolved(self, text: str) -> str:
+        """Return a variable with the secrets in it that CloudFormation would have put there."""
+        for found in DYNAMIC.finditer(text):
+            secret = await self._tools.surroundings.secret(
+                self.spec.region, f"{found[1]}:{found[2] or ''}::"
+            )
+            text = text.replace(found[0], secret)
+        return text
 
     def _paths(self, container: Container) -> dict[str, Path]:
         """Return the real path of each path in the container that is not this machine's own."""

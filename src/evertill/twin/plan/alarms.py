@@ -1,7 +1,7 @@
 """From the templates' alarms to what is evaluated: metrics with their dimensions as texts.
 
-What CloudWatch would do and the twin does not (anomaly detection, Metrics Insights, other accounts,
-suppressors) is refused by the alarm's name: an alarm that never fires is worse than none.
+What CloudWatch would do and the twin does not (anomaly detection, Metrics Insights, other accounts)
+is refused by the alarm's name: an alarm that never fires is worse than none.
 """
 
 from __future__ import annotations
@@ -77,6 +77,10 @@ class CompositeSpec(msgspec.Struct, frozen=True, kw_only=True):
     description: str
     rule: str
     actions: Actions
+    # The alarm that keeps this one from acting while it is in alarm itself; none when empty.
+    suppressor: str = ""
+    wait_s: float = 0.0
+    extension_s: float = 0.0
 
 
 def alarm_spec(resource: Resource, bindings: Bindings) -> AlarmSpec:
@@ -112,8 +116,6 @@ def alarm_spec(resource: Resource, bindings: Bindings) -> AlarmSpec:
 def composite_spec(model: Model, resource: Resource, bindings: Bindings) -> CompositeSpec:
     """Return what is decided for a composite alarm; raise AlarmUnsupported for what cannot be."""
     reader = _Reader(resource, bindings)
-    if resource.has("ActionsSuppressor"):
-        raise reader.unsupported("it has a suppressor")
     rule = reader.text("AlarmRule")
     known = {
         text
@@ -121,7 +123,8 @@ def composite_spec(model: Model, resource: Resource, bindings: Bindings) -> Comp
         if other.region == resource.region
         for text in (physical_name(other), arn_of(other))
     }
-    for other in composite.parse(rule)[1]:
+    suppressor = reader.text("ActionsSuppressor", "")
+    for other in (*composite.parse(rule)[1], *filter(None, [suppressor])):
         if other not in known:
             raise reader.unsupported(f"it watches {other}, which no template has")
     return CompositeSpec(
@@ -130,6 +133,9 @@ def composite_spec(model: Model, resource: Resource, bindings: Bindings) -> Comp
         arn=str(arn_of(resource)),
         description=reader.text("AlarmDescription", ""),
         rule=rule,
+        suppressor=suppressor,
+        wait_s=reader.number("ActionsSuppressorWaitPeriod", 0.0),
+        extension_s=reader.number("ActionsSuppressorExtensionPeriod", 0.0),
         actions=reader.actions(),
     )
 

@@ -135,14 +135,14 @@ def physical_name(resource: Resource) -> str:
 
 def arn_of(resource: Resource) -> str | None:
     """Return the ARN of a resource, None for a type whose ARNs have no known form."""
-    if resource.type == "AWS::ECS::Service":
-        return None  # It names its cluster, which is another resource.
     form = ARNS.get(resource.type)
     return None if form is None else f"arn:{partition(resource.region)}:{_filled(form, resource)}"
 
 
 def value_of(resource: Resource, attribute: str) -> str | None:
     """Return what `Ref` or an attribute of a resource reads, None where no rule tells."""
+    if resource.type == "AWS::ECS::Service" and attribute in {"Ref", "Arn"}:
+        return None  # It names its cluster, which is another resource.
     if attribute == "Ref":
         form = REFS.get(resource.type, "{name}")
     elif attribute == "Arn":

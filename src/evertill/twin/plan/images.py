@@ -27,6 +27,14 @@ OUR_ENVIRONMENT: Final[Mapping[str, str]] = {
 AUTHORITIES: Final = "authorities"
 OUR_FILES: Final[Mapping[str, str]] = {"/etc/evertill/rds-ca.pem": AUTHORITIES}
 NODE: Final = "node"
+# The official image, by each of the names under which it is pulled.
+NODE_REPOSITORIES: Final = (
+    "node",
+    "library/node",
+    "docker.io/node",
+    "docker.io/library/node",
+    "public.ecr.aws/docker/library/node",
+)
 # What a shell script finds in such images. The twin takes each from this machine, when it is there.
 # BusyBox has wget; only the full Debian images have curl: a check by curl never passes elsewhere.
 SHELL: Final = (
@@ -74,7 +82,7 @@ def image_of(reference: str) -> Image:
             "/scratch",
             "this checkout's own code, under its environment's Python",
         )
-    if name == NODE and repository.count("/") in {0, 1, 3}:
+    if repository in NODE_REPOSITORIES:
         return Image(
             reference,
             NODE,

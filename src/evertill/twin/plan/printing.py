@@ -6,13 +6,15 @@ It is separate from the plan because nothing that runs needs it.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from rich.text import Text
 from rich.tree import Tree
 
 from evertill.assembly import Resource
+from evertill.twin.plan.database_specs import ClusterSpec
+from evertill.twin.plan.describing import described, described_everywhere
 from evertill.twin.plan.identity import physical_name
 from evertill.twin.plan.plan import Plan
 from evertill.twin.plan.scaling import ScalingSpec
@@ -35,8 +37,12 @@ def tree(plan: Plan) -> Tree:
         for task in plan.loose_tasks:
             if task.task.region == region:
                 _add_task(place, task)
+        for line, below in described(plan, region):
+            _add_lines(place, line, below)
         for fate in REPRESENTED:
             _add_fate(place, plan, region, fate)
+    for line, below in described_everywhere(plan):
+        _add_lines(root, line, below)
     if plan.absent:
         absent = _branch(root, "not represented")
         for line in plan.absent:
@@ -59,6 +65,21 @@ def as_dict(plan: Plan) -> dict[str, Any]:
                     for task in plan.loose_tasks
                     if task.task.region == region
                 ],
+                "databases": [
+                    _database_dict(plan, cluster)
+                    for cluster in plan.databases.clusters
+                    if cluster.region == region
+                ],
+                "load_balancers": [
+                    {
+                        "name": balancer.name,
+                        "zones": list(balancer.zones),
+                        "ports": [listener.port for listener in balancer.listeners],
+                    }
+                    for balancer in plan.balancing.balancers
+                    if balancer.region == region
+                ],
+                "functions": [item.name for item in plan.functions if item.region == region],
                 "resources": [
                     {
                         "resource": str(item),
@@ -80,6 +101,12 @@ def _branch(parent: Tree | None, text: str) -> Tree:
     # What templates say is text, never rich's markup.
     label = Text(text)
     return Tree(label) if parent is None else parent.add(label)
+
+
+def _add_lines(parent: Tree, line: str, below: Sequence[str]) -> None:
+    branch = _branch(parent, line)
+    for text in below:
+        _branch(branch, text)
 
 
 def _in_region(services: tuple[ServiceSpec, ...], region: str) -> Iterator[ServiceSpec]:
@@ -186,4 +213,14 @@ def _service_dict(service: ServiceSpec, scaling: ScalingSpec | None) -> dict[str
             for container in service.task.containers
         ],
         "target_groups": [item.target_group for item in service.attachments],
+    }
+
+
+def _database_dict(plan: Plan, cluster: ClusterSpec) -> dict[str, Any]:
+    gates = [gate for gate in plan.database_gates if gate.target == cluster.name]
+    return {
+        "name": cluster.identifier,
+        "instances": {member.identifier: member.zone for member in cluster.instances},
+        "global": cluster.global_identifier or None,
+        "refused": sorted({gate.refusal for gate in gates if gate.refusal}),
     }

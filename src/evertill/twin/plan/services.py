@@ -30,6 +30,17 @@ DEFAULT_CLUSTER: Final = "default"
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
 MINIMUM_PERCENT_DEFAULT: Final = 100
 MAXIMUM_PERCENT_DEFAULT: Final = 200
+SUPPORTED: Final = {
+    "DeploymentController.Type": "ECS",
+    "DeploymentConfiguration.Strategy": "ROLLING",
+    "SchedulingStrategy": "REPLICA",
+}
+UNSUPPORTED: Final = (
+    "ServiceConnectConfiguration",
+    "ServiceRegistries",
+    "VolumeConfigurations",
+    "VpcLatticeConfigurations",
+)
 INSIGHTS: Final = ("enabled", "enhanced")
 
 
@@ -107,6 +118,7 @@ def service_spec(
 
     Raises a TwinError for what cannot be run. Whatever the tasks refer to must be bound before.
     """
+    _refuse_unsupported(service)
     task = task_of(model, service)
     if task is None:
         message = f"{service} runs a task definition that is not in these templates."
@@ -131,6 +143,19 @@ def service_spec(
         has_insights=_has_insights(model, service),
         count_max=count_max,
     )
+
+
+def _refuse_unsupported(service: Resource) -> None:
+    """Raise TaskUnsupported for a way of scheduling or releasing that the twin does not have."""
+    for path, known in SUPPORTED.items():
+        found = service.text(path, known)
+        if found != known:
+            message = f"{service} asks for {path} {found}; the twin has {known} only."
+            raise TaskUnsupported(message)
+    for path in UNSUPPORTED:
+        if service.items(path) or isinstance(service.get(path), dict):
+            message = f"{service} uses {path}, which nothing in the twin stands for."
+            raise TaskUnsupported(message)
 
 
 def loose_task(model: Model, task: Resource, places: Places, bindings: Bindings) -> LooseTask:

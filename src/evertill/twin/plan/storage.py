@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from evertill.assembly import Model, Resource, Value
+from evertill.assembly import Model, Reference, Resource, Value
 from evertill.assembly.model import child
 from evertill.twin.errors import TwinError
 from evertill.twin.plan.bindings import Bindings, Unbound
@@ -245,7 +245,7 @@ def _target(model: Model, secret: Resource, bindings: Bindings) -> dict[str, str
     return {}
 
 
-def _bound(bindings: Bindings, reference: Value, attribute: str) -> str:
+def _bound(bindings: Bindings, reference: Reference, attribute: str) -> str:
     try:
         return bindings.text(msgspec.structs.replace(reference, attribute=attribute))
     except Unbound:

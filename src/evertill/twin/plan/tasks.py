@@ -65,6 +65,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     mounts: Mapping[str, str] = {}
     depends_on: Mapping[str, str] = {}
     directory: str | None = None
+    log_group: str = ""
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +92,7 @@ def task_spec(task: Resource, bindings: Bindings, thing: str, zones: tuple[str, 
 
     Raises ImageUnknown, TaskUnsupported or Unbound, each naming the task.
     """
+    _refuse_unsupported(task)
     try:
         containers = tuple(
             _container(task, item, bindings, thing, zones)
@@ -109,6 +111,22 @@ def task_spec(task: Resource, bindings: Bindings, thing: str, zones: tuple[str, 
     except Unbound as error:
         message = f"{task} cannot be run: {error}"
         raise Unbound(message) from error
+
+
+def _refuse_unsupported(task: Resource) -> None:
+    """Raise TaskUnsupported for what would change how the containers run, and cannot be given."""
+    mode = task.text("NetworkMode", "awsvpc")
+    if mode != "awsvpc":
+        message = f"{task} uses the network mode {mode}; the twin gives every task its own address."
+        raise TaskUnsupported(message)
+    for volume in task.items("Volumes"):
+        if child(volume, "EFSVolumeConfiguration") is not None:
+            message = f"{task} mounts a file system that tasks share, which the twin does not have."
+            raise TaskUnsupported(message)
+    for item in task.items("ContainerDefinitions"):
+        if as_list(child(item, "EnvironmentFiles")):
+            message = f"{task} reads variables from files in S3, which the twin does not do."
+            raise TaskUnsupported(message)
 
 
 def _container(
@@ -150,7 +168,12 @@ def _container(
         },
         depends_on=dict(_dependencies(task, item)),
         directory=as_text(child(item, "WorkingDirectory")),
+        log_group=bindings.text(_log_option(item, "awslogs-group") or ""),
     )
+
+
+def _log_option(item: Value, name: str) -> Value:
+    return child(child(child(item, "LogConfiguration"), "Options"), name)
 
 
 def _probe(check: Value, bindings: Bindings) -> Probe | None:
