@@ -12,6 +12,7 @@ from tests.support.service import create_merchant
 from evertill.domain.errors import Unauthorized
 from evertill.service.auth import Authenticator
 from evertill.storage.database import POOL_WAITING_MAX
+from evertill.storage.sources import Sources
 
 MERCHANTS = 20
 # More than may wait for a connection of the pool.
@@ -22,7 +23,7 @@ def test_more_keys_than_may_wait_for_a_connection_are_all_found(database: Databa
     merchants = [create_merchant(database) for _ in range(MERCHANTS)]
 
     async def look_up(pool: Pool) -> set[int]:
-        authenticator = Authenticator(pool, workers=1)
+        authenticator = Authenticator(Sources(pool), workers=1)
         calls = [
             authenticator.look_up(f"Bearer {merchants[number % MERCHANTS].key}")
             for number in range(CALLS)
@@ -36,7 +37,7 @@ def test_an_unknown_key_asked_for_beside_a_known_one_is_refused_alone(database: 
     merchant = create_merchant(database)
 
     async def look_up(pool: Pool) -> int:
-        authenticator = Authenticator(pool, workers=1)
+        authenticator = Authenticator(Sources(pool), workers=1)
         known, unknown = await asyncio.gather(
             authenticator.look_up(f"Bearer {merchant.key}"),
             authenticator.look_up("Bearer sk_nobody"),

@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from evertill.twin.addresses import Addresses, Site
+from evertill.twin.addresses import SITES, Addresses, Site
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.links import Links
@@ -97,7 +97,7 @@ class Databases:
         return MemberSpec(identifier=name, zone=zone, host=host, port=5432, tier=tier)
 
 
-def _make_folder() -> Path:
+def make_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="evertill-test-"))
     # The servers' user, who is not root, has to get through.
     folder.chmod(0o755)
@@ -107,10 +107,10 @@ def _make_folder() -> Path:
 @asynccontextmanager
 async def databases(speed: float = 10.0) -> AsyncIterator[Databases]:
     """Give an empty world, and leave no process and no file behind."""
-    folder = _make_folder()
+    folder = make_folder()
     made: Databases | None = None
     try:
-        with Site(Path(tempfile.gettempdir()) / "evertill-test-sites") as site:
+        with Site(SITES) as site:
             made = Databases(folder, site.number, speed)
             yield made
             await made.processes.end_all()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from evertill.twin.addresses import Addresses, Site
+from evertill.twin.addresses import SITES, Addresses, Site
 from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
 from evertill.twin.parts.checks import Checks
@@ -18,8 +17,6 @@ from evertill.twin.plan.images import Image, image_of
 from evertill.twin.plan.tasks import ContainerSpec, Probe, TaskSpec
 from evertill.twin.processes import Processes
 
-# All test processes of the machine share it, whoever started them.
-SITES = Path(tempfile.gettempdir()) / "evertill-test-sites"
 DEADLINE_S = 60.0
 REGION = "us-east-1"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")

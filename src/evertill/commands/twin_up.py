@@ -25,11 +25,12 @@ def run(
     path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
 ) -> None:
     """Run the assembly at `path` until told to stop; raise a TwinError if it cannot be."""
+    absolute = folder.absolute()
 
     async def session() -> None:
         async with running(
             path,
-            folder,
+            absolute,
             say=click.echo,
             speed=speed,
             count_max=count_max,

@@ -8,6 +8,7 @@ of 127.0.0.0/8 without any setting; ports below 1024 need root there, so they ar
 from __future__ import annotations
 
 import fcntl
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import IO, Final
 
 from evertill.twin.errors import AddressesTaken
 
+# All twins of the machine share it, whoever started them.
+SITES: Final = Path(tempfile.gettempdir()) / "evertill-sites"
 SITES_MAX: Final = 100
 # 127.0.0.x is everybody's; sites begin where nobody else's defaults are.
 SITE_FIRST: Final = 64

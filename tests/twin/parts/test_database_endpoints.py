@@ -11,9 +11,9 @@ from typing import NamedTuple
 import psycopg
 import pytest
 import trustme
-from evertill.service.signing import Credentials
 from tests.support.databases import MASTER, PASSWORD, Databases, databases, running, until_complete
 
+from evertill.domain.signing import Credentials
 from evertill.service.login import IamLogin
 from evertill.storage import migrate, provisioning
 from evertill.twin.parts.cluster import Cluster
@@ -103,7 +103,7 @@ def test_the_platform_migrates_and_logs_in_as_it_does_on_aws() -> None:
                 )
                 await asyncio.to_thread(migrate.migrate, admin)
                 await asyncio.to_thread(provisioning.create_iam_login, admin, USER)
-                await asyncio.to_thread(provisioning.allow_service, admin, USER)
+                await asyncio.to_thread(provisioning.allow_login, admin, USER)
                 assert [(False,)] == await ask(await made.login("writer"))
                 assert [(True,)] == await ask(await made.login("reader"))
                 for _, gate in made.gates.values():

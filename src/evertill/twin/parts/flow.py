@@ -223,7 +223,8 @@ class Side(asyncio.Protocol):
         self._news.set()
         if self.outward is not None:
             self.outward.finish(is_half=True)
-        return True
+        # TLS has no half-closed connections, and asyncio complains of who asks for one.
+        return self.transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on."""

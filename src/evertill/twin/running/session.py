@@ -9,20 +9,17 @@ import asyncio
 import contextlib
 import fcntl
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
-from evertill.twin.addresses import Site
+from evertill.twin.addresses import SITES, Site
 from evertill.twin.errors import TwinError
 from evertill.twin.plan.plan import plan_of
 from evertill.twin.processes import sweep
 from evertill.twin.running.ground import RECORD, Ground
 from evertill.twin.running.twin import Say, Twin
 
-# All twins of the machine share it, whoever started them.
-SITES: Final = Path(tempfile.gettempdir()) / "evertill-sites"
 LOCK: Final = "lock"
 # The servers run as another user where root starts the twin.
 FOLDER_MODE: Final = 0o755
@@ -45,9 +42,10 @@ async def running(
     count_max: int | None = None,
     allows_unsupported: bool = False,
 ) -> AsyncIterator[Twin]:
-    """Run the assembly at `path` with its data in `folder`; raise a TwinError if it cannot be."""
-    # Processes run in folders of their own, from where a relative path would lead elsewhere.
-    folder = folder.absolute()
+    """Run the assembly at `path` with its data in `folder`; raise a TwinError if it cannot be.
+
+    The folder is an absolute path: processes run in folders of their own.
+    """
     with _alone(folder), Site(SITES) as site:
         for name in sweep(folder / RECORD):
             say(f"Ended what an earlier twin left running: {name}.")

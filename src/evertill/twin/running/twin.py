@@ -97,11 +97,15 @@ class Twin:
             raise
 
     async def stop(self) -> None:
-        """Stop everything, the last first."""
+        """Stop everything, the last first; alarms before what they watch, which only ends."""
+        alarms = {id(region.aws.alarms) for region in self.regions.values()}
+        self._started.sort(key=lambda part: id(part) in alarms)
         while self._started:
             part = self._started.pop()
             with contextlib.suppress(Exception):
                 await part.stop()
+        for relay in (self._shared.relay, *(region.aws.relay for region in self.regions.values())):
+            await relay.close()
         await self._checks.stop()
         await self.ground.processes.end_all()
         self.ground.close()

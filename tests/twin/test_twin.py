@@ -1,0 +1,125 @@
+"""The dev templates run as two regions: a payment comes in by the front door and is replicated."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import httpx
+import psutil
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from tests.support.assembly import shared_assembly
+from tests.support.databases import make_folder
+
+from evertill.quickstart import demo
+from evertill.quickstart.state import State
+from evertill.twin.parts.database_endpoints import operator_endpoints
+from evertill.twin.running.session import TwinRuns, running
+from evertill.twin.running.twin import Twin
+
+DEADLINE_S = 90.0
+SPEED = 10.0
+TASKS = 1
+PAYMENT = {"amount": 1099, "currency": "USD", "source": "tok_twin"}
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while not condition():  # noqa: ASYNC110 - parts of the twin tell nobody here
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"{what} did not come") from None
+
+
+def is_ready(twin: Twin) -> bool:
+    """Tell whether both services are steady and DNS has found out who is ready."""
+    services = [item for region in twin.regions.values() for item in region.services]
+    checks = twin.checker.status().values()
+    return all(item.is_steady for item in services) and [True, False] == sorted(
+        (check["is_healthy"] for check in checks), reverse=True
+    )
+
+
+async def pay(twin: Twin, key: str) -> httpx.Response:
+    assert twin.door is not None
+    port = next(port for port, behind in twin.door.doors.ports if behind == 443)
+    context = ssl.create_default_context(cafile=str(twin.ground.authorities))
+    async with httpx.AsyncClient(verify=context, timeout=30) as client:
+        return await client.post(
+            f"https://localhost:{port}/v1/payments",
+            json=PAYMENT,
+            headers={"authorization": f"Bearer {key}", "idempotency-key": "from-the-test"},
+        )
+
+
+def client(twin: Twin, service: str, region: str) -> Any:
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=twin.endpoints[region],
+        aws_access_key_id="operator",
+        aws_secret_access_key="operator",
+    )
+
+
+async def take_a_payment(twin: Twin, folder: Path) -> dict[str, Any]:
+    await until(lambda: is_ready(twin), "a steady twin with one ready region")
+    url = await twin.databases.owner_url()
+    assert url is not None
+    key = await asyncio.to_thread(demo.find_or_make_key, State(folder), url)
+    answer = await pay(twin, key)
+    assert 201 == answer.status_code, answer.text
+    payment: dict[str, Any] = answer.json()
+    return payment
+
+
+async def until_the_standby_has_it(twin: Twin) -> None:
+    """Look for the one payment through the other region's reader endpoint."""
+    endpoints = operator_endpoints(twin.ground.plan.database_gates)
+    host = endpoints["us-east-2/database/payment-db-dev", "reader"]
+    login = make_conninfo(await twin.databases.owner_url() or "", host=host)
+    async with asyncio.timeout(DEADLINE_S):
+        rows: list[tuple[int]] = []
+        while rows != [(1,)]:
+            async with await psycopg.AsyncConnection.connect(login) as connection:
+                counted = await connection.execute("SELECT count(*) FROM evertill.payments")
+                rows = await counted.fetchall()
+
+
+def test_the_dev_templates_run_and_take_a_payment(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    assembly = shared_assembly(tmp_path_factory, "dev")
+    folder = make_folder()
+    seen: list[int] = []
+
+    async def story() -> None:
+        async with running(
+            assembly.folder, folder, say=lambda _: None, speed=SPEED, count_max=TASKS
+        ) as twin:
+            with pytest.raises(TwinRuns):
+                async with running(assembly.folder, folder, say=lambda _: None):
+                    pass
+            payment = await take_a_payment(twin, folder)
+            assert "captured" == payment["status"]
+            rds = client(twin, "rds", "us-east-2")
+            (group,) = (await asyncio.to_thread(rds.describe_global_clusters))["GlobalClusters"]
+            writers = [m["DBClusterArn"] for m in group["GlobalClusterMembers"] if m["IsWriter"]]
+            assert ["us-east-1"] == [arn.split(":")[3] for arn in writers]
+            await until_the_standby_has_it(twin)
+            seen.extend(owned.pid for owned in twin.ground.processes.running())
+
+    try:
+        asyncio.run(story())
+        assert len(seen) > 10
+        assert [] == [pid for pid in seen if psutil.pid_exists(pid)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
