@@ -67,6 +67,17 @@ class Pace:
         else:
             self.size = min(self.size + 1, BEGUN_AT_ONCE_MAX)
 
+# The last of them is what a connection makes that is gone as soon as it is there: its transport has
+# no socket any more, and the client asks that for its other end. Much the same was seen in
+# https://github.com/encode/httpcore/issues/239.
+UNREACHABLE: Final = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    OSError,
+    UnicodeError,
+    AttributeError,
+)
+
 
 class WebhookSender:
     """Tells endpoints of events."""
@@ -161,7 +172,7 @@ class WebhookSender:
             return failed(delivery.attempts, "it did not answer in time", chance, None)
         except AddressRefused as refusal:
             return failed(delivery.attempts, str(refusal), chance, None)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as failure:
+        except UNREACHABLE as failure:
             error = f"it cannot be reached: {str(failure) or type(failure).__name__}"
             return failed(delivery.attempts, error[:ERROR_LENGTH_MAX], chance, None)
         return answered(delivery.attempts, status, chance, retry_after)

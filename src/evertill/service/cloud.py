@@ -23,6 +23,7 @@ from evertill.domain.signing import Credentials
 TASK_ADDRESS: Final = "http://169.254.170.2"
 PATH_VARIABLE: Final = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"
 ADDRESS_VARIABLE: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
+_NOBODY: Final = f"Neither {PATH_VARIABLE} nor {ADDRESS_VARIABLE} names this process's role."
 ASK_TIMEOUT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 10.0
 # ECS renews keys in good time; these are asked for again while the old ones still work.
@@ -66,8 +67,7 @@ class Identity:
 
     def _ask(self) -> Credentials:
         if self._address is None:
-            message = f"Neither {PATH_VARIABLE} nor {ADDRESS_VARIABLE} names this process's role."
-            raise NoCredentials(message)
+            raise NoCredentials(_NOBODY)
         address = urlsplit(self._address)
         connection = http.client.HTTPConnection(address.netloc, timeout=ASK_TIMEOUT_S)
         try:
@@ -81,17 +81,26 @@ class Identity:
 
 
 def read_admin_login(name: str, region: str) -> AdminLogin:
-    """Return the login in the secret `name`, asked for as this task; raise SecretUnreadable."""
+    """Return the login in the secret `name`, asked for as this task.
+
+    Raise NoCredentials or SecretUnreadable.
+    """
     # Only a migration asks, and loading the SDK takes a third of a second.
     import boto3  # noqa: PLC0415 - see above
     from botocore.config import Config  # noqa: PLC0415 - see above
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - see above
+    from botocore.exceptions import (  # noqa: PLC0415 - see above
+        BotoCoreError,
+        ClientError,
+        NoCredentialsError,
+    )
 
     config = Config(connect_timeout=ASK_TIMEOUT_S, read_timeout=CALL_TIMEOUT_S)
     try:
         client = boto3.client("secretsmanager", region_name=region, config=config)
         secret = client.get_secret_value(SecretId=name)["SecretString"]
         return msgspec.json.decode(secret, type=AdminLogin)
+    except NoCredentialsError as failure:
+        raise NoCredentials(_NOBODY) from failure
     except (BotoCoreError, ClientError, msgspec.MsgspecError, KeyError) as failure:
         message = f"The secret {name} in {region} cannot be read, or holds no login."
         raise SecretUnreadable(message) from failure
