@@ -67,6 +67,7 @@ class Pace:
         else:
             self.size = min(self.size + 1, BEGUN_AT_ONCE_MAX)
 
+
 # The last of them is what a connection makes that is gone as soon as it is there: its transport has
 # no socket any more, and the client asks that for its other end. Much the same was seen in
 # https://github.com/encode/httpcore/issues/239.
