@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from evertill.twin.addresses import SITES, Addresses, Site
+from evertill.twin.addresses import Addresses, Site
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.links import Links
@@ -110,7 +110,7 @@ async def databases(speed: float = 10.0) -> AsyncIterator[Databases]:
     folder = make_folder()
     made: Databases | None = None
     try:
-        with Site(SITES) as site:
+        with Site() as site:
             made = Databases(folder, site.number, speed)
             yield made
             await made.processes.end_all()

@@ -15,7 +15,7 @@ import msgspec
 from tests.support.upstream import Upstream
 
 from evertill.assembly import Value
-from evertill.twin.addresses import SITES, Addresses, Site, local_port
+from evertill.twin.addresses import Addresses, Site, local_port
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.links import Links
@@ -170,7 +170,7 @@ def plain(default: Any, *rules: Any) -> ListenerSpec:
 async def network(speed: float = 20.0) -> AsyncIterator[Network]:
     """Give a network on a site of its own; nothing of it is left afterwards."""
     with (
-        Site(SITES) as site,
+        Site() as site,
         tempfile.TemporaryDirectory() as folder,
     ):
         sweep(Path(folder) / "record")

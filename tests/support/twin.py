@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from evertill.twin.addresses import SITES, Site
+from evertill.twin.addresses import Site
 from evertill.twin.api.messages import Endpoint
 from evertill.twin.api.server import ApiServer, Guard
 from evertill.twin.parts.emulator import Emulator
@@ -21,12 +21,11 @@ REGION = "us-east-1"
 API_PORT = 4566
 DEADLINE_S = 30.0
 # One folder for all tests of the machine: they run beside each other.
-LOCKS = SITES
 
 
 def site_of_the_test() -> Site:
     """Return a site that no other test has."""
-    return Site(LOCKS)
+    return Site()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from evertill.twin.addresses import SITES, Addresses, Site
+from evertill.twin.addresses import Addresses, Site
 from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
 from evertill.twin.parts.checks import Checks
@@ -84,7 +84,7 @@ async def bench(
     logs: Mapping[str, LogReader] = {},
 ) -> AsyncIterator[Bench]:
     """Give the tools; whatever still runs afterwards is ended."""
-    with Site(SITES) as site:
+    with Site() as site:
         made = Bench(folder, site.number, speed, around or Around(), logs)
         try:
             yield made

@@ -7,18 +7,14 @@ of 127.0.0.0/8 without any setting; ports below 1024 need root there, so they ar
 
 from __future__ import annotations
 
-import fcntl
-import tempfile
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Final
+from typing import Final
 
 from evertill.twin.errors import AddressesTaken
 
-# All twins of the machine share it, whoever started them.
-SITES: Final = Path(tempfile.gettempdir()) / "evertill-sites"
 SITES_MAX: Final = 100
 # 127.0.0.x is everybody's; sites begin where nobody else's defaults are.
 SITE_FIRST: Final = 64
@@ -26,14 +22,16 @@ PLACES_PER_REGION: Final = 8
 NODES_MAX: Final = 254
 PRIVILEGED_BELOW: Final = 1024
 PORT_OFFSET: Final = 8000
+# A site is taken by listening here: two users' twins see each other, and a killed one's is free.
+CLAIM: Final = ("255.254", 4500)
 
 
 class Site(AbstractContextManager["Site"]):
     """A block of addresses that no other twin on this machine has, while it is open."""
 
-    def __init__(self, locks: Path) -> None:
-        """Take the first free site; `locks` is a folder that all twins of the machine share."""
-        self.number, self._lock = _take(locks)
+    def __init__(self) -> None:
+        """Take the first free site; raise AddressesTaken when there is none."""
+        self.number, self._claim = _take()
 
     def __exit__(
         self,
@@ -41,7 +39,7 @@ class Site(AbstractContextManager["Site"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lock.close()
+        self._claim.close()
 
 
 class Addresses:
@@ -85,14 +83,11 @@ def local_port(port: int) -> int:
     return port + PORT_OFFSET if port < PRIVILEGED_BELOW else port
 
 
-def _take(locks: Path) -> tuple[int, IO[str]]:
-    locks.mkdir(parents=True, exist_ok=True, mode=0o777)
+def _take() -> tuple[int, socket.socket]:
+    host, port = CLAIM
     for number in range(SITE_FIRST, SITE_FIRST + SITES_MAX):
-        lock = (locks / f"site-{number}").open("w")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return number, socket.create_server((f"127.{number}.{host}", port))
         except OSError:
-            lock.close()
-        else:
-            return number, lock
+            continue
     raise AddressesTaken

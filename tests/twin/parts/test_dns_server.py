@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from evertill.twin.addresses import SITES, Site
+from evertill.twin.addresses import Site
 from evertill.twin.errors import PartFailed
 from evertill.twin.parts.dns_server import DnsServer
 from evertill.twin.parts.hosted_zones import HostedZones
@@ -70,7 +70,7 @@ def answered(story: Callable[[Ask, set[str]], Awaitable[None]]) -> None:
         zones = HostedZones(
             [ZONE], is_passing=lambda check: check not in failing, balancers=Balancers()
         )
-        with Site(SITES) as site:
+        with Site() as site:
             server = DnsServer(zones, f"127.{site.number}.0.1")
 
             async def ask(name: str, kind: str = "A", *, tcp: bool = False) -> dns.message.Message:
@@ -157,7 +157,7 @@ def test_an_answer_that_is_too_long_is_asked_for_again_over_tcp() -> None:
 def test_an_address_that_is_taken_is_one_clear_failure() -> None:
     async def run() -> None:
         zones = HostedZones([], is_passing=lambda _: True, balancers=Balancers())
-        with Site(SITES) as site:
+        with Site() as site:
             first, second = (DnsServer(zones, f"127.{site.number}.0.1") for _ in range(2))
             await first.start()
             try:

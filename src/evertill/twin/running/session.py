@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
-from evertill.twin.addresses import SITES, Site
+from evertill.twin.addresses import Site
 from evertill.twin.errors import TwinError
 from evertill.twin.plan.plan import plan_of
 from evertill.twin.processes import sweep
@@ -46,7 +46,7 @@ async def running(
 
     The folder is an absolute path: processes run in folders of their own.
     """
-    with _alone(folder), Site(SITES) as site:
+    with _alone(folder), Site() as site:
         for name in sweep(folder / RECORD):
             say(f"Ended what an earlier twin left running: {name}.")
         plan = plan_of(
