@@ -96,7 +96,9 @@ def read_admin_login(name: str, region: str) -> AdminLogin:
 
     config = Config(connect_timeout=ASK_TIMEOUT_S, read_timeout=CALL_TIMEOUT_S)
     try:
-        client = boto3.client("secretsmanager", region_name=region, config=config)
+        # A session of its own: the SDK's default one remembers who asked first in this process.
+        session = boto3.session.Session()
+        client = session.client("secretsmanager", region_name=region, config=config)
         secret = client.get_secret_value(SecretId=name)["SecretString"]
         return msgspec.json.decode(secret, type=AdminLogin)
     except NoCredentialsError as failure:
