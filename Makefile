@@ -1,7 +1,7 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests bench bench-large bench-journal \
+.PHONY: help up test lint format types check-types tests test-twin bench bench-large bench-journal \
 	bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
 	lint-tools \
 	clean-state clean
@@ -25,7 +25,7 @@ help: ## Show this list
 up: runtime ## Start PostgreSQL and the payment service here; Ctrl-C stops both, the data stays
 	@exec $(BIN)/evertill up $(ARGS)
 
-test: lint types tests ## Run everything that CI runs: linters, types and all tests
+test: lint types tests test-twin ## Run everything that CI runs: linters, types and all tests
 
 lint: dev ## Check style and formatting
 	@$(BIN)/ruff check
@@ -40,6 +40,9 @@ types: dev ## Check the types, strictly
 
 tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quickstart -k port"
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
+	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py
 
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
