@@ -25,7 +25,7 @@ from evertill.twin.parts.database_endpoints import operator_endpoints
 from evertill.twin.running.session import TwinRuns, running
 from evertill.twin.running.twin import Twin
 
-# Two whole regions take all of a small machine, and a test beside them would starve: `make test-twin`
+# Two whole regions take all of a small machine, and tests beside them starve: `make test-twin`
 # runs this one alone, as `make test` does after all others.
 ALONE = "EVERTILL_TEST_TWIN"
 pytestmark = [
