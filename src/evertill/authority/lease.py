@@ -43,9 +43,14 @@ class Found(msgspec.Struct, frozen=True):
 
     region: str
 
+    @property
+    def made(self) -> Lease:
+        """Return the lease that it makes."""
+        return Lease(self.region, 1, 1)
+
     def apply(self, lease: Lease | None) -> Lease | None:
         """Return what the lease becomes, None when the condition does not hold."""
-        return Lease(self.region, 1, 1) if lease is None else None
+        return self.made if lease is None else None
 
 
 class Renew(msgspec.Struct, frozen=True):
@@ -67,11 +72,14 @@ class Take(msgspec.Struct, frozen=True):
     region: str
     seen: Lease
 
+    @property
+    def made(self) -> Lease:
+        """Return the lease that it makes."""
+        return Lease(self.region, self.seen.epoch + 1, self.seen.counter + 1)
+
     def apply(self, lease: Lease | None) -> Lease | None:
         """Return what the lease becomes, None when the condition does not hold."""
-        if lease != self.seen:
-            return None
-        return Lease(self.region, self.seen.epoch + 1, self.seen.counter + 1)
+        return self.made if lease == self.seen else None
 
 
 class Refused(msgspec.Struct, frozen=True):

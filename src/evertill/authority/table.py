@@ -103,16 +103,15 @@ class Table:
 
 def _expressions(ask: Found | Renew | Take) -> dict[str, object]:
     match ask:
-        case Found(region):
-            return _change(CHANGE, "attribute_not_exists(#region)", _values(Lease(region, 1, 1)))
+        case Found():
+            return _change(CHANGE, "attribute_not_exists(#region)", _values(ask.made))
         case Renew(region, epoch):
             condition = "#region = :region AND #epoch = :epoch"
             values = {":region": {"S": region}, ":epoch": {"N": str(epoch)}, ":one": {"N": "1"}}
             return _change(COUNT, condition, values)
-        case Take(region, seen):
-            new = Lease(region, seen.epoch + 1, seen.counter + 1)
+        case Take():
             condition = "#region = :old_region AND #epoch = :old_epoch AND #counter = :old_counter"
-            return _change(CHANGE, condition, _values(new) | _values(seen, "old_"))
+            return _change(CHANGE, condition, _values(ask.made) | _values(ask.seen, "old_"))
 
 
 def _change(update: str, condition: str, values: dict[str, dict[str, str]]) -> dict[str, object]:

@@ -22,6 +22,13 @@ from evertill.twin.plan.printing import as_dict, tree
 PIPE_WIDTH: Final = 200
 FOLDER: Final = Path(".evertill") / "twin"
 
+tasks_option = click.option(
+    "--tasks",
+    "count_max",
+    type=click.IntRange(min=1),
+    help="Really start so many tasks of each service at most.",
+)
+
 
 @click.group("twin")
 def twin_command() -> None:
@@ -31,12 +38,7 @@ def twin_command() -> None:
 @twin_command.command("plan")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--json", "is_json", is_flag=True, help="Print the plan as JSON.")
-@click.option(
-    "--tasks",
-    "count_max",
-    type=click.IntRange(min=1),
-    help="Really start so many tasks of each service at most.",
-)
+@tasks_option
 @click.option(
     "--allow-unsupported",
     "allows_unsupported",
@@ -71,12 +73,7 @@ def plan_command(
     help="Where the data is kept from run to run.",
 )
 @click.option("--speed", type=click.FloatRange(1, SPEED_MAX), default=1.0, show_default=True)
-@click.option(
-    "--tasks",
-    "count_max",
-    type=click.IntRange(min=1),
-    help="Really start so many tasks of each service at most.",
-)
+@tasks_option
 @click.option(
     "--allow-unsupported",
     "allows_unsupported",

@@ -7,9 +7,9 @@ it ended is in its stop code and reason, in ECS's words.
 from __future__ import annotations
 
 import asyncio
-import re
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ from evertill.twin.clock import Clock
 from evertill.twin.errors import TwinError
 from evertill.twin.parts.checks import Checks
 from evertill.twin.parts.container import HEALTHY, UNHEALTHY, UNKNOWN, Container
+from evertill.twin.parts.dynamic_references import resolved
 from evertill.twin.parts.programs import Programs
 from evertill.twin.parts.room import Room
 from evertill.twin.plan.tasks import TaskSpec
@@ -29,11 +30,6 @@ RUNNING: Final = "RUNNING"
 DEACTIVATING: Final = "DEACTIVATING"
 STOPPING: Final = "STOPPING"
 STOPPED: Final = "STOPPED"
-# A secret and, if any, the key in it.
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html
-DYNAMIC: Final = re.compile(
-    r"\{\{resolve:secretsmanager:(.+?)(?::SecretString(?::([^:}]*))?[^}]*)?\}\}"
-)
 # Why a task stopped, as the API tells it.
 FAILED_TO_START: Final = "TaskFailedToStart"
 EXITED: Final = "EssentialContainerExited"
@@ -301,12 +297,8 @@ class Task:
 
     async def _resolved(self, text: str) -> str:
         """Return a variable with the secrets in it that CloudFormation would have put there."""
-        for found in DYNAMIC.finditer(text):
-            secret = await self._tools.surroundings.secret(
-                self.spec.region, f"{found[1]}:{found[2] or ''}::"
-            )
-            text = text.replace(found[0], secret)
-        return text
+        read = partial(self._tools.surroundings.secret, self.spec.region)
+        return await resolved(text, read)
 
     def _paths(self, container: Container) -> dict[str, Path]:
         """Return the real path of each path in the container that is not this machine's own."""

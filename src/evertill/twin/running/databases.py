@@ -5,7 +5,6 @@ They are put together for all regions at once, because a global cluster is one o
 
 from __future__ import annotations
 
-import re
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -19,17 +18,14 @@ from evertill.twin.part import Part
 from evertill.twin.parts.cluster import Cluster, World
 from evertill.twin.parts.database_endpoints import Surroundings, gate_of, operator_endpoints
 from evertill.twin.parts.database_metrics import DatabaseMetrics
+from evertill.twin.parts.dynamic_references import resolved
 from evertill.twin.parts.global_cluster import GlobalCluster
 from evertill.twin.parts.snapshots import Snapshots
 from evertill.twin.plan.bindings import ACCOUNT
+from evertill.twin.plan.database_gates import WRITER
 from evertill.twin.running.ground import Ground
 
 FOLDER: Final = "databases"
-# A reference to a secret as templates write it, and the key in it, if any.
-DYNAMIC: Final = re.compile(
-    r"\{\{resolve:secretsmanager:(.+?)(?::SecretString(?::([^:}]*))?[^}]*)?\}\}"
-)
-
 # Reads a secret of a region, named as ECS does.
 ReadSecret = Callable[[str, str], Awaitable[str]]
 
@@ -78,6 +74,7 @@ class Databases:
             links=ground.links,
             timeline=ground.timeline,
         )
+        self._endpoints: Final = operator_endpoints(plan.database_gates)
         self.gates: Final = [gate_of(spec, around) for spec in plan.database_gates]
         self._metrics: Final = DatabaseMetrics(
             list(self.clusters.values()), list(self.groups.values()), ground.store, ground.clock
@@ -99,8 +96,7 @@ class Databases:
         does on AWS.
         """
         for spec in self._ground.plan.databases.clusters:
-            gates = operator_endpoints(self._ground.plan.database_gates)
-            host = gates.get((spec.name, "writer"))
+            host = self._endpoints.get((spec.name, WRITER))
             if spec.master and spec.database and host:
                 password = quote(await self._resolve(spec.password), safe="")
                 address = f"{spec.master}:{password}@{host}:{spec.port}/{spec.database}"
@@ -116,18 +112,17 @@ class Databases:
             clusters=[item for item in self.clusters.values() if item.spec.region == region],
             global_clusters=list(self.groups.values()),
             snapshots=self.snapshots,
-            endpoints=operator_endpoints(self._ground.plan.database_gates),
+            endpoints=self._endpoints,
         )
         return Handled("rds", handler)
 
     async def _resolve(self, text: str) -> str:
-        found = DYNAMIC.fullmatch(text)
-        if found is None:
-            return text
-        region = next(iter(self._ground.plan.places.regions))
-        if found[1].startswith("arn:"):
-            region = found[1].split(":")[3]
-        return await self._read_secret(region, f"{found[1]}:{found[2]}::" if found[2] else found[1])
+        return await resolved(text, self._read)
+
+    async def _read(self, secret: str) -> str:
+        is_arn = secret.startswith("arn:")
+        region = secret.split(":")[3] if is_arn else next(iter(self._ground.plan.places.regions))
+        return await self._read_secret(region, secret)
 
     def _context(self, host: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -57,7 +57,6 @@ class Ground:
             plan.addresses.shared(), IDENTITIES_PORT, policies.statements
         )
         self.passwords: Final = _passwords(folder / PASSWORDS)
-        self.lost: Final[set[str]] = set()
 
     def common(self) -> Common:
         """Return what the AWS side of every region shares."""
@@ -70,7 +69,6 @@ class Ground:
             addresses=self.plan.addresses,
             folder=self.folder / "aws",
             mailbox=self.mailbox,
-            is_up=lambda region: region not in self.lost,
         )
 
     def close(self) -> None:

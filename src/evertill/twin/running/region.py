@@ -52,7 +52,6 @@ class Region:
         self.name: Final = name
         self.aws: Final = aws
         self._ground: Final = ground
-        self._tools: Final = tools
         self.groups: Final = {
             spec.arn: TargetGroup(spec, ground.clock, ground.timeline)
             for spec in plan.balancing.groups
