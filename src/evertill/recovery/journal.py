@@ -21,13 +21,13 @@ from evertill.recovery.evaluate import Left
 from evertill.recovery.pace import moment
 from evertill.recovery.plan import Kind, Plan
 
-FILE: Final = "journal.jsonl"
+FILE: Final = "steps.journal.ndjson"
 PLAN: Final = "plan.json"
 LEFT: Final = "left.json"
 LOCK: Final = "lock"
 RUNS_MAX: Final = 10_000
 
-Event = Literal["started", "resumed", "begun", "fact", "done", "failed", "ended", "superseded"]
+Event = Literal["started", "begun", "fact", "done", "failed", "ended", "superseded"]
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,6 +63,10 @@ class Journal:
     def done(self) -> set[str]:
         """Return the steps that are done."""
         return {line.step for line in self.lines if line.event == "done"}
+
+    def has_begun(self, step: str) -> bool:
+        """Tell whether a step was begun before."""
+        return any(line.event == "begun" and line.step == step for line in self.lines)
 
     @property
     def is_open(self) -> bool:

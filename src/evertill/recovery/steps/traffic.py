@@ -14,6 +14,7 @@ from evertill.recovery.observing import read_dns
 from evertill.recovery.pace import moment
 from evertill.recovery.steps.payment import try_payment
 from evertill.recovery.steps.running import Run
+from evertill.recovery.steps.steady import measure
 
 READY_TIMEOUT_S: Final = 300.0
 # Three checks at intervals of ten seconds, by checkers that do not begin together, and some more.
@@ -39,6 +40,7 @@ def follow_traffic(run: Run) -> str:
     trouble = try_payment(run)
     if trouble:
         run.say(f"   The first payment: {trouble}")
+    run.say(f"   {measure(run)}.")
     return _wait_for_dns(run)
 
 
