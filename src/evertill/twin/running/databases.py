@@ -97,20 +97,26 @@ class Databases:
         does on AWS.
         """
         for spec in self._ground.plan.databases.clusters:
-            url = await self.login_url(spec, WRITER)
+            url = await self.login_url(spec, WRITER, at=self._primary(spec.name))
             if url is not None:
                 return url
         return None
 
-    async def login_url(self, spec: ClusterSpec, role: str) -> str | None:
-        """Return a connection string for a cluster's owner, by one of its endpoints."""
-        host = self._endpoints.get((spec.name, role))
+    async def login_url(self, spec: ClusterSpec, role: str, at: str | None = None) -> str | None:
+        """Return a connection string for a cluster's owner, by an endpoint of it or of `at`."""
+        host = self._endpoints.get((at or spec.name, role))
         if not (spec.master and spec.database and host):
             return None
         password = quote(await self._resolve(spec.password), safe="")
         address = f"{spec.master}:{password}@{host}:{spec.port}/{spec.database}"
         authorities = self._ground.authorities.absolute()
         return f"postgresql://{address}?sslmode=verify-full&sslrootcert={authorities}"
+
+    def _primary(self, name: str) -> str:
+        """Return which cluster writes for a cluster: another region's after a switchover."""
+        cluster = self.clusters[name]
+        groups = (group for group in self.groups.values() if cluster in group.members)
+        return next((group.primary.name for group in groups), name)
 
     def api(self, region: str) -> Handled:
         """Return what answers for RDS in a region."""
