@@ -13,6 +13,8 @@ from evertill.twin.api.ecs import Ecs
 from evertill.twin.api.elbv2 import LoadBalancing
 from evertill.twin.api.handled import Handled
 from evertill.twin.api.messages import Endpoint
+from evertill.twin.api.permissions import Permissions
+from evertill.twin.api.secret_names import arns_in
 from evertill.twin.api.server import ApiServer
 from evertill.twin.definitions import Definitions
 from evertill.twin.part import Part
@@ -138,7 +140,10 @@ class Region:
             ),
             "elasticloadbalancing": Handled("elbv2", balancing),
         }
-        return self.aws.api({**handlers, **others})
+        identities = self._ground.identities
+        arns = arns_in(self.name, self.aws.plan.secrets)
+        guard = Permissions(self.name, identities.role_of, identities.allows, arns)
+        return self.aws.api({**handlers, **others}, guard)
 
     def _rings(self, alarm: str) -> bool:
         try:
