@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 from tests.support.twin import REGION, api, ask, client, emulator, site_of_the_test, until
 
+from evertill.twin.api.messages import Endpoint
 from evertill.twin.api.objects import Objects
 from evertill.twin.api.relay import Relay
 from evertill.twin.api.tables import Tables
@@ -54,7 +55,7 @@ def test_objects_and_leases_are_there_again_after_a_kill(tmp_path: Path) -> None
                     part.again.append(made.start)
                 relay = Relay(part.url, lambda: part.is_ready)
                 tables = Tables(REGION, relay, relay, specs=[LEASE], links=Links({}), ledger=ledger)
-                endpoints = {"s3": Objects(relay, {}), "dynamodb": tables}
+                endpoints: dict[str, Endpoint] = {"s3": Objects(relay, {}), "dynamodb": tables}
                 async with api(endpoints, site) as server:
                     s3, dynamodb = (client(name, server.url) for name in ("s3", "dynamodb"))
                     await ask(s3.put_object, Bucket="log", Key="a", Body=b"1")

@@ -21,8 +21,9 @@ from tests.support.databases import (
     until_silent,
 )
 
+from evertill.commands.twin import DISK_MIN_MB
 from evertill.twin.parts.cluster import Cluster
-from evertill.twin.parts.small_disk import SIZE_MIN_MB, CannotFill, SmallDisk
+from evertill.twin.parts.small_disk import CannotFill, SmallDisk
 
 WIDE = "INSERT INTO wide SELECT repeat(md5(n::text), 200) FROM generate_series(1, 2000) AS n"
 
@@ -30,7 +31,7 @@ WIDE = "INSERT INTO wide SELECT repeat(md5(n::text), 200) FROM generate_series(1
 @asynccontextmanager
 async def small_disks(world: Databases) -> AsyncIterator[Cluster]:
     """Give a complete cluster on small disks; skip where the kernel lets nobody have one."""
-    world.world = msgspec.structs.replace(world.world, disk_mb=SIZE_MIN_MB)
+    world.world = msgspec.structs.replace(world.world, disk_mb=DISK_MIN_MB)
     cluster = world.cluster(world.spec())
     async with running(cluster):
         await until_complete(cluster)
@@ -47,7 +48,7 @@ async def fails(cluster: Cluster, statement: str) -> psycopg.Error | None:
             owner_login(cluster.writer), autocommit=True
         )
         async with connection:
-            await connection.execute(statement)  # type: ignore[arg-type] # a text is as good
+            await connection.execute(statement)
     except psycopg.Error as failure:
         return failure
     return None

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from evertill.twin.faults import places, tasks
+from evertill.twin.faults import clocks, places, storage, tasks
 from evertill.twin.faults.fault import Fault, FaultUnknown, TargetUnknown, Values
 from evertill.twin.running.twin import Twin
 
@@ -20,6 +20,12 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     tasks.FreezeZoneTasks,
     places.LoseZone,
     places.LoseRegion,
+    storage.FillDisk,
+    storage.SlowDisk,
+    storage.SlowDatabase,
+    storage.StopObjects,
+    storage.StopWitness,
+    clocks.JumpClock,
 )
 KINDS: Final = {fault.kind: fault for fault in FAULTS}
 # So many of what there is are named to somebody who asked for what there is not.

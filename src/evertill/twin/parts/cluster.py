@@ -252,6 +252,16 @@ class Cluster:
             await instance.disk.empty()
         self.tell("storage_freed", "The disks of the cluster have room again.")
 
+    def slow_disks(self, delay_ms: float) -> None:
+        """Let every copy of the log have it so much later; a negative time takes that back.
+
+        A commit is acknowledged when the storage has it in another zone, so it waits for that.
+        """
+        head = self if self.source is None else self.source
+        places = {item.place for item in (*self.members(), *head.members())}
+        for gate in self._gates:
+            gate.slow(places, delay_ms)
+
     async def fail_over(self, target: str = "") -> None:
         """Move the writer within the region, to `target` where one is named; raise PartFailed."""
         async with self.turn:
@@ -268,8 +278,8 @@ class Cluster:
 
     def usual_quorum(self, writer: Instance) -> str:
         """Return that a copy in any one of the region's other zones must have a commit."""
-        others = [item.member for item in self.members() if item.place != writer.place]
-        return f"ANY 1 ({', '.join(map(_quoted, others))})" if others else ""
+        others = [f'"{item.member}"' for item in self.members() if item.place != writer.place]
+        return f"ANY 1 ({', '.join(others)})" if others else ""
 
     async def is_waiting(self, peer: Peer, process: int) -> bool:
         """Tell whether a session is a commit that waits for the quorum."""
@@ -388,7 +398,3 @@ class Cluster:
             secrets=self.world.secrets,
             upstream=(item.host, item.port),
         )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'

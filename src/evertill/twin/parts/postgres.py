@@ -244,7 +244,7 @@ class Instance:
                 *("-c", f"config_file={self._folder / 'postgresql.conf'}"),
                 *("-c", f"hba_file={self._folder / 'pg_hba.conf'}"),
             ],
-            environment=self._programs.environment(),
+            environment=self._programs.server_environment(self.name),
             log=self._folder / "log",
             directory=self._folder,
             identity=self._programs.identity(),

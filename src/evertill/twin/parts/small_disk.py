@@ -27,8 +27,6 @@ START_TIMEOUT_S: Final = 15.0
 POLL_S: Final = 0.01
 # A server deletes old files now and then; what it gains is taken from it so soon.
 REFILL_INTERVAL_S: Final = 0.1
-# A new database with its log has some 90 MB, and a copy of it needs its room beside the old one.
-SIZE_MIN_MB: Final = 384
 
 
 # Of the whole, what the log may take between two checkpoints, and for those who are behind.
