@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from evertill.twin.faults import aws, databases, edge, network, places, tasks
+from evertill.twin.faults import aws, clocks, databases, edge, network, places, storage, tasks
 from evertill.twin.faults.fault import Fault, FaultUnknown, TargetUnknown, Values
 from evertill.twin.running.twin import Twin
 
@@ -36,6 +36,12 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     aws.PauseObjects,
     aws.BreakDns,
     aws.ThrottleApi,
+    storage.FillDisk,
+    storage.SlowDisk,
+    storage.SlowDatabase,
+    storage.StopObjects,
+    storage.StopWitness,
+    clocks.JumpClock,
 )
 KINDS: Final = {fault.kind: fault for fault in FAULTS}
 # So many of what there is are named to somebody who asked for what there is not.
