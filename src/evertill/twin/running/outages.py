@@ -142,6 +142,14 @@ class Outages:
         self._breaks -= 1
         self._set_dns()
 
+    def thaw_tasks(self) -> None:
+        """Let tasks go on that hang: they could not end in good order."""
+        for region in self._regions.values():
+            for service in region.services:
+                for hand in service.crew:
+                    if hand.task.is_frozen:
+                        hand.task.thaw()
+
     def close(self) -> None:
         """Give back what no part holds."""
         for hole in self._holes.values():
