@@ -27,6 +27,14 @@ class Way(msgspec.Struct, frozen=True):
 OPEN: Final = Way()
 
 
+def slowed(way: Way, delay_ms: float) -> Way:
+    """Return a way with so much more delay, as one whose far end is slow to take things."""
+    if not delay_ms:
+        return way
+    total_ms = min(DELAY_MAX_MS, way.delay_ms + delay_ms)
+    return msgspec.structs.replace(way, delay_ms=total_ms)
+
+
 class Links:
     """The state of every direction between two places; what was never set is open.
 

@@ -89,4 +89,5 @@ class ThrottleLink(LinkFault, frozen=True):
 def _pairs(twin: Twin) -> Iterator[Values]:
     regions = twin.ground.plan.places.regions
     for places in (tuple(regions), *regions.values()):
-        yield from ({"from": one, "to": other} for one, other in permutations(places, 2))
+        for one, other in permutations(places, 2):
+            yield {"from": one, "to": other}

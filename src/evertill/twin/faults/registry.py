@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from evertill.twin.faults import aws, databases, edge, network, places, tasks
+from evertill.twin.faults import aws, clocks, databases, edge, network, places, storage, tasks
 from evertill.twin.faults.fault import Fault, FaultUnknown, TargetUnknown, Values
 from evertill.twin.running.twin import Twin
 
@@ -20,13 +20,16 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     tasks.FreezeZoneTasks,
     tasks.SlowTask,
     places.LoseZone,
+    places.FreezeZone,
     places.LoseRegion,
+    places.FreezeRegion,
     databases.KillWriter,
     databases.FreezeWriter,
     databases.KillReader,
     databases.FreezeReader,
     databases.ConnectionStorm,
     edge.KillBalancerNode,
+    edge.FreezeBalancerNode,
     edge.KillBalancer,
     edge.KillFunction,
     edge.FreezeFunction,
@@ -36,6 +39,12 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     aws.PauseObjects,
     aws.BreakDns,
     aws.ThrottleApi,
+    storage.FillDisk,
+    storage.SlowDisk,
+    storage.SlowDatabase,
+    storage.StopObjects,
+    storage.StopWitness,
+    clocks.JumpClock,
 )
 KINDS: Final = {fault.kind: fault for fault in FAULTS}
 # So many of what there is are named to somebody who asked for what there is not.

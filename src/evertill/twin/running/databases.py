@@ -50,6 +50,7 @@ class Databases:
             programs=ground.programs,
             secrets=ground.passwords,
             resolve=self._resolve,
+            disk_mb=ground.disk_mb,
         )
         self.clusters: Final = {
             spec.name: Cluster(spec, world, folder / spec.name.replace("/", "-"))

@@ -12,7 +12,9 @@ from evertill.twin.api.autoscaling import ApplicationAutoScaling
 from evertill.twin.api.ecs import Ecs
 from evertill.twin.api.elbv2 import LoadBalancing
 from evertill.twin.api.handled import Handled
-from evertill.twin.api.messages import Endpoint
+from evertill.twin.api.messages import Endpoint, Request, Scope
+from evertill.twin.api.permissions import Permissions
+from evertill.twin.api.secret_names import arns_in
 from evertill.twin.api.server import ApiServer
 from evertill.twin.api.throttle import Throttle
 from evertill.twin.definitions import Definitions
@@ -143,7 +145,16 @@ class Region:
             ),
             "elasticloadbalancing": Handled("elbv2", balancing),
         }
-        return self.aws.api({**handlers, **others}, self.throttle)
+        identities = self._ground.identities
+        arns = arns_in(self.name, self.aws.plan.secrets)
+        permissions = Permissions(self.name, identities.role_of, identities.allows, arns)
+
+        async def guard(request: Request, scope: Scope) -> None:
+            # Who asks too often is turned down before anybody looks at what he may.
+            await self.throttle(request, scope)
+            await permissions(request, scope)
+
+        return self.aws.api({**handlers, **others}, guard)
 
     def _count_for_all(self, service: Service) -> None:
         """Let the targets of a service be counted for all tasks that they stand for."""
