@@ -11,7 +11,8 @@ import msgspec
 import psutil
 import pytest
 from click.testing import CliRunner
-from tests.support.small_twin import REGIONS, RunningTwin, small_twin, until
+from tests.support.running_twin import RunningTwin, until
+from tests.support.small_twin import REGIONS, small_twin
 
 from evertill.commands.twin import twin_command
 from evertill.domain.errors import EvertillError
