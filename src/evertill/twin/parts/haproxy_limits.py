@@ -1,8 +1,9 @@
 """A firewall's limits on rates in HAProxy's language: a table for each, and who is over it.
 
 It is separate from the rules of listeners because it comes before all of them, and from the plan
-because how to count is HAProxy's matter. Each node counts by itself, where AWS counts for the whole
-load balancer within half a minute or so.
+because how to count is HAProxy's matter. Each node counts by itself, and exactly; AWS counts for
+the whole load balancer, about, and mostly within half a minute.
+https://docs.aws.amazon.com/waf/latest/developerguide/waf-rule-statement-type-rate-based-caveats.html
 """
 
 from __future__ import annotations
