@@ -9,6 +9,8 @@
 BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
 WORKERS ?= 2
+# What starts a whole twin: these run one after another, with nothing beside them.
+TWIN_TESTS := tests/twin/test_twin.py tests/twin/test_story.py tests/recovery/test_on_the_twin.py
 # Arguments for the program that a target runs: make up ARGS="--port 8080"
 ARGS ?=
 # The environment whose templates `make synth` writes: dev or prod.
@@ -42,7 +44,7 @@ tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quicksta
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
-	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py tests/twin/test_story.py
+	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest $(TWIN_TESTS)
 
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -84,8 +84,11 @@ class Journal:
         return line
 
     def note(self, **facts: object) -> None:
-        """Write down what was learned."""
-        self.write("fact", "", "", **facts)
+        """Write down what was learned, if it was not known: a run that goes on learns it again."""
+        known = self.facts
+        news = {name: value for name, value in facts.items() if known.get(name) != value}
+        if news:
+            self.write("fact", "", "", **news)
 
 
 @contextmanager
@@ -126,6 +129,14 @@ def unfinished(folder: Path) -> Journal | None:
     whole = b"".join(msgspec.json.encode(line) + b"\n" for line in found[-1].lines)
     os.truncate(found[-1].folder / FILE, len(whole))
     return found[-1]
+
+
+def last_ended(folder: Path, kind: str, target: str) -> Journal | None:
+    """Return the last run's journal if it was of that kind to that region, and came to its end."""
+    found = list(journals(folder))
+    if not found or (found[-1].plan.kind, found[-1].plan.target) != (kind, target):
+        return None
+    return found[-1] if any(line.event == "ended" for line in found[-1].lines) else None
 
 
 def journals(folder: Path) -> Iterator[Journal]:

@@ -227,11 +227,11 @@ class Side(asyncio.Protocol):
         self._news.set()
         if self.outward is not None:
             self.outward.finish(is_half=True)
-        # TLS has no half-closed connections, and asyncio complains of who asks for one. A transport
-        # that is closing cannot tell any more.
-        return (
-            not self.transport.is_closing() and self.transport.get_extra_info("ssl_object") is None
-        )
+        # One that is being closed already does not even know any more whether it is TLS.
+        if self.transport.is_closing():
+            return False
+        # TLS has no half-closed connections, and asyncio complains of who asks for one.
+        return self.transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on."""
