@@ -1,0 +1,48 @@
+"""An emulator of KMS and DynamoDB: a key that signs, and a lease that the new region holds."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.aws import CREDENTIALS, Aws, running_aws
+
+from evertill.authority.lease import Found
+from evertill.authority.table import Table
+
+REGION = "us-east-2"
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    folder: Path = tmp_path_factory.mktemp("aws")
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in CREDENTIALS.items():
+            environment.setenv(name, value)
+        with running_aws(folder) as aws:
+            yield aws
+
+
+@pytest.fixture
+def signing_key(aws: Aws) -> str:
+    """Give a key as the runbook makes it, in the region that took over."""
+    made = aws.client("kms", REGION).create_key(
+        KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY", Description="Signs reports of recovery"
+    )
+    return str(made["KeyMetadata"]["KeyId"])
+
+
+@pytest.fixture
+def lease_table(aws: Aws) -> str:
+    """Give a table whose lease the new region holds, in epoch 1."""
+    name = f"lease-{uuid.uuid4().hex}"
+    aws.client("dynamodb", REGION).create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": "lease", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "lease", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    Table(name, [REGION], aws.url).call(Found(REGION))
+    return name
