@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from tests.support.aws import CREDENTIALS, Aws, running_aws
 
 from evertill.authority.lease import Found
 from evertill.authority.table import Table
+from evertill.recovery.deployment import read_deployment
 
 REGION = "us-east-2"
 
@@ -37,8 +37,11 @@ def signing_key(aws: Aws) -> str:
 @pytest.fixture
 def lease_table(aws: Aws) -> str:
     """Give a table whose lease the new region holds, in epoch 1."""
-    name = f"lease-{uuid.uuid4().hex}"
-    aws.client("dynamodb", REGION).create_table(
+    name = read_deployment("dev").lease_table
+    client = aws.client("dynamodb", REGION)
+    if name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+    client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "lease", "KeyType": "HASH"}],
         AttributeDefinitions=[{"AttributeName": "lease", "AttributeType": "S"}],

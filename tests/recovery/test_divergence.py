@@ -1,4 +1,4 @@
-"""However two regions went on apart, every difference is sorted, and what is approved is done once."""
+"""However two regions went on apart, all is sorted, and what is approved is done once."""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ region is back or its volume was restored, and they ask people.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -17,8 +16,9 @@ import click
 import msgspec
 
 from evertill.authority.keeping import Keeper
-from evertill.authority.table import Table
-from evertill.domain.errors import UsageError
+from evertill.authority.lease import Lease, Look
+from evertill.commands.recovery_options import Given, surroundings_options
+from evertill.domain.errors import EvertillError, UsageError
 from evertill.journal.stores import FolderStore, open_store
 from evertill.recovery.reconciliation import proposal as proposals
 from evertill.recovery.reconciliation import report as reports
@@ -26,13 +26,10 @@ from evertill.recovery.reconciliation.applying import LeaseNotHeld, Permit, Resu
 from evertill.recovery.reconciliation.logs import Location
 from evertill.recovery.reconciliation.reconciling import Findings, Sources, apply, look
 from evertill.recovery.reconciliation.signing import Signer, read_signature
+from evertill.recovery.surroundings import Surroundings
+from evertill.recovery.volumes import keep_volumes
 
 OLD_VARIABLE: Final = "EVERTILL_OLD_DATABASE_URL"
-NEW_VARIABLE: Final = "EVERTILL_ADMIN_DATABASE_URL"
-TABLE_VARIABLE: Final = "EVERTILL_AUTHORITY_TABLE"
-REGIONS_VARIABLE: Final = "EVERTILL_AUTHORITY_REGIONS"
-ENDPOINTS_VARIABLE: Final = "EVERTILL_RECOVERY_ENDPOINTS"
-SPEED_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 SIGNING_KEY: Final = "alias/evertill-recovery"
 REPORT_FILES: Final = ("report.json", "report.md", "report.sig.json")
 FOLDER: Final = Path(".evertill") / "reconciliation"
@@ -42,21 +39,20 @@ POLL_INTERVAL_S: Final = 0.05
 
 
 @click.command("reconcile", short_help="Compare the books of two regions, and settle them.")
-@click.option("--old", "old_url", envvar=OLD_VARIABLE, required=True, help="The old volume's URL.")
-@click.option("--new", "new_url", envvar=NEW_VARIABLE, required=True, help="The new primary's.")
+@click.option(
+    "--old",
+    "old_url",
+    envvar=OLD_VARIABLE,
+    required=True,
+    help=f"The old volume's URL. Else {OLD_VARIABLE}, which no list of processes shows.",
+)
+@click.option("--new", "new_url", help="The new primary's URL, if not that of who writes now.")
 @click.option(
     "--log",
     "locations",
     multiple=True,
     metavar="REGION=LOCATION",
     help="A region's transaction log: a folder or s3://bucket. Repeat it for each region.",
-)
-@click.option(
-    "--endpoint",
-    "endpoints",
-    multiple=True,
-    metavar="REGION=URL",
-    help="Where a region's AWS API is, if not at AWS. Repeat it for each region.",
 )
 @click.option(
     "--delivered",
@@ -85,14 +81,15 @@ POLL_INTERVAL_S: Final = 0.05
     help="KMS key for signing, in the new primary's region: id, ARN or alias.",
 )
 @click.option("--json", "is_json", is_flag=True, help="Print the report as JSON.")
+@surroundings_options
 @click.pass_context
 def reconcile_command(  # noqa: PLR0913 - one parameter for each option
     context: click.Context,
     *,
+    given: Given,
     old_url: str,
-    new_url: str,
+    new_url: str | None,
     locations: tuple[str, ...],
-    endpoints: tuple[str, ...],
     delivered: Path | None,
     approved: Path | None,
     approved_by: str | None,
@@ -106,15 +103,16 @@ def reconcile_command(  # noqa: PLR0913 - one parameter for each option
     With it, what the file decides is carried out in the new primary, each step once however often
     this is run. Exits with 0 when nothing is left unexplained, and then signs the report; else 1.
     """
-    reached = _endpoints(endpoints)
-    stores = [_location(text, reached) for text in locations]
-    sources = Sources(old_url, new_url, stores, delivered)
+    around = given.around
+    stores = [_location(text, around) for text in locations]
+    sources = Sources(old_url, new_url or _writer_url(around), stores, delivered)
     findings, results = look(sources), list[Result]()
+    _keep_volumes(around, findings.books.new.region)
     if approved is not None:
         if not approved_by:
             raise UsageError("Say by --by who approves.")
         proposal = proposals.read(approved)
-        with _leave(findings.books.new.region, reached) as permit:
+        with _leave(around, findings.books.new.region) as permit:
             results = apply(sources, findings, proposal, approved_by, permit)
         findings = look(sources)
     written = _write_proposal(findings, output) if findings.open else None
@@ -125,7 +123,7 @@ def reconcile_command(  # noqa: PLR0913 - one parameter for each option
     click.echo(content.decode() if is_json else _summary(document, written))
     if findings.is_explained:
         region = document.new.region
-        signer = Signer(key, region, reached.get(region, ""))
+        signer = Signer(key, region, around.region(region).endpoint)
         signature = signer.sign("report.json", content)
         proposals.write_whole(output / "report.sig.json", msgspec.json.encode(signature))
         click.echo(f"Signed with {signature.key}: {output / 'report.sig.json'}.", err=True)
@@ -133,33 +131,48 @@ def reconcile_command(  # noqa: PLR0913 - one parameter for each option
 
 
 @click.command("verify-report", short_help="Check the signature of a reconciliation's report.")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("reported", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
     "--sign-with", "key", default=SIGNING_KEY, show_default=True, help="As it was signed."
 )
 @click.option("--region", required=True, help="The region of that key.")
-@click.option("--endpoint", default="", help="Where that region's AWS API is, if not at AWS.")
+@surroundings_options
 @click.pass_context
 def verify_command(
-    context: click.Context, folder: Path, *, key: str, region: str, endpoint: str
+    context: click.Context, *, given: Given, reported: Path, key: str, region: str
 ) -> None:
-    """Ask KMS whether the report in FOLDER is as it was signed. Exits with 1 when it is not."""
-    content, text, signed = (_read(folder / name) for name in REPORT_FILES)
+    """Ask KMS whether the report in REPORTED is as it was signed. Exits with 1 when not."""
+    content, text, signed = (_read(reported / name) for name in REPORT_FILES)
     signature = read_signature(signed)
-    is_good = Signer(key, region, endpoint).check(content, signature)
+    is_good = Signer(key, region, given.around.region(region).endpoint).check(content, signature)
     is_good = is_good and reports.is_of(content, text)
     click.echo(f"The report is {'as it was signed' if is_good else 'NOT as it was signed'}.")
     context.exit(0 if is_good else 1)
 
 
-def _endpoints(given: tuple[str, ...]) -> dict[str, str]:
-    told = given or tuple(os.environ.get(ENDPOINTS_VARIABLE, "").split())
-    return dict(_pair(text, "REGION=URL") for text in told)
+def _writer_url(around: Surroundings) -> str:
+    """Return how to connect to the database of the region that holds the write lease."""
+    lease = around.leases(around.asked()).call(Look())
+    if not isinstance(lease, Lease):
+        raise LeaseNotHeld("Nobody holds the write lease: name the new primary by --new.")
+    return around.database(lease.region).url()
 
 
-def _location(text: str, endpoints: Mapping[str, str]) -> Location:
+def _keep_volumes(around: Surroundings, new: str) -> None:
+    """Copy what Aurora kept of the old volume, because that expires; a dead region has time."""
+    old = around.region(around.deployment.other(new))
+    try:
+        for volume in keep_volumes(old.impatient(), around.deployment.database):
+            if volume.is_new:
+                click.echo(f"{volume.snapshot} expires: copied to {volume.copy}.", err=True)
+    except EvertillError as failure:
+        click.echo(f"Snapshots of the old volume were not looked for: {failure}", err=True)
+
+
+def _location(text: str, around: Surroundings) -> Location:
     region, place = _pair(text, "REGION=LOCATION")
-    store = open_store(place, endpoints.get(region, ""), region)
+    around.deployment.other(region)
+    store = open_store(place, around.region(region).endpoint, region)
     if isinstance(store, FolderStore) and not Path(place).is_dir():
         raise UsageError(f"There is no folder {place}.")
     return Location(f"{region} ({place})", store)
@@ -173,13 +186,9 @@ def _pair(text: str, form: str) -> tuple[str, str]:
 
 
 @contextmanager
-def _leave(region: str, endpoints: Mapping[str, str]) -> Iterator[Callable[[], Permit]]:
+def _leave(around: Surroundings, region: str) -> Iterator[Callable[[], Permit]]:
     """Renew the region's lease beside its tasks; raise LeaseNotHeld when it does not hold it."""
-    table = os.environ.get(TABLE_VARIABLE)
-    if not table:
-        raise UsageError(f"Set {TABLE_VARIABLE} to the table of the write lease.")
-    leases = Table(table, [region], endpoints.get(region, ""))
-    speed = float(os.environ.get(SPEED_VARIABLE) or 1)
+    leases, speed = around.leases([region]), around.pace.speed
     # It renews what the region holds, and founds or takes nothing.
     keeper = Keeper(leases, region, may_found=lambda: False, speed=speed)
     keeper.start()
