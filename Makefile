@@ -42,7 +42,8 @@ tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quicksta
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
-	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py
+	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py \
+		tests/recovery/test_on_the_twin.py
 
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from tests.support.aws import CREDENTIALS, Aws, running_aws
+from tests.authority.conftest import aws
+from tests.support.aws import Aws
 
 from evertill.authority.lease import Found
 from evertill.authority.table import Table
 from evertill.recovery.deployment import read_deployment
 
+__all__ = ["aws"]
+
 REGION = "us-east-2"
-
-
-@pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    folder: Path = tmp_path_factory.mktemp("aws")
-    with pytest.MonkeyPatch.context() as environment:
-        for name, value in CREDENTIALS.items():
-            environment.setenv(name, value)
-        with running_aws(folder) as aws:
-            yield aws
 
 
 @pytest.fixture

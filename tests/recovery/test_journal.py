@@ -89,3 +89,13 @@ def test_a_plan_reads_back_as_it_was_written(tmp_path: Path) -> None:
     if journal is not None:
         found = journal.plan
     assert PLAN == found
+
+
+def test_what_is_known_is_not_written_again(tmp_path: Path) -> None:
+    journal = begin(tmp_path, PLAN)
+    journal.note(floor=3, before=1)
+    lines = len(journal.lines)
+    journal.note(floor=3)
+    assert lines == len(journal.lines)
+    journal.note(floor=4, before=1)
+    assert {"floor": 4} == journal.lines[-1].facts

@@ -84,8 +84,11 @@ class Journal:
         return line
 
     def note(self, **facts: object) -> None:
-        """Write down what was learned."""
-        self.write("fact", "", "", **facts)
+        """Write down what was learned, if it was not known: a run that goes on learns it again."""
+        known = self.facts
+        news = {name: value for name, value in facts.items() if known.get(name) != value}
+        if news:
+            self.write("fact", "", "", **news)
 
 
 @contextmanager

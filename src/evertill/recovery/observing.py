@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from evertill.authority.keeping import Leases
 from evertill.authority.lease import RENEW_INTERVAL_S, Lease, Look
@@ -209,19 +209,27 @@ def read_capacity(region: Region, deployment: Deployment) -> Capacity:
 
 def read_alarms(region: Region, deployment: Deployment) -> tuple[AlarmSeen, ...]:
     """Return the environment's alarms that are not OK, those that ring first."""
-    answer = region.call(
-        "cloudwatch",
-        "describe_alarms",
-        AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-        MaxRecords=ALARMS_MAX,
-    )
+    told: list[dict[str, Any]] = []
+    page: dict[str, str] = {}
+    while True:
+        answer = region.call(
+            "cloudwatch",
+            "describe_alarms",
+            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+            MaxRecords=ALARMS_MAX,
+            **page,
+        )
+        told += [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
+        if not answer.get("NextToken"):
+            break
+        page = {"NextToken": answer["NextToken"]}
     found = [
         AlarmSeen(
             name=item["AlarmName"],
             state=item["StateValue"],
             since=item["StateUpdatedTimestamp"].isoformat(timespec="seconds"),
         )
-        for item in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
+        for item in told
         if item["AlarmName"].endswith(f"-{deployment.suffix}") and item["StateValue"] != "OK"
     ]
     return tuple(sorted(found, key=lambda alarm: (alarm.state != "ALARM", alarm.name)))

@@ -45,7 +45,8 @@ def follow_traffic(run: Run) -> str:
 
 
 def _wait_for_dns(run: Run) -> str:
-    region, deployment = run.around.region(run.plan.target), run.around.deployment
+    # Asked once at a time: if Route 53's API is down, DNS goes on, and nothing waits for it.
+    region, deployment = run.around.region(run.plan.target).impatient(), run.around.deployment
     wanted = deployment.regional(run.plan.target)
     failures, last = 0, ""
 
