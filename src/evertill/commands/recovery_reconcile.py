@@ -120,7 +120,10 @@ def reconcile_command(  # noqa: PLR0913 - one parameter for each option
     content, text = reports.render(document)
     proposals.write_whole(output / "report.json", content)
     proposals.write_whole(output / "report.md", text)
-    click.echo(content.decode() if is_json else _summary(document, written))
+    told = _summary(document, written)
+    click.echo(content.decode() if is_json else told)
+    if is_json:
+        click.echo(told, err=True)
     if findings.is_explained:
         region = document.new.region
         signer = Signer(key, region, around.region(region).endpoint)
@@ -232,7 +235,11 @@ def _summary(report: reports.Document, proposal: Path | None) -> str:
             "the same with --approve FILE --by NAME."
         )
     else:
-        counts.append("Nothing is unexplained." if report.explained else "The books are NOT right.")
+        counts.append(
+            "Nothing is unexplained."
+            if report.explained
+            else "The new books or the logs are NOT right: see report.md."
+        )
     return "\n".join(counts)
 
 

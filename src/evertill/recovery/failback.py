@@ -18,6 +18,7 @@ from evertill.recovery import rds
 from evertill.recovery.errors import Forbidden, StepFailed
 from evertill.recovery.guarding import set_guard
 from evertill.recovery.observing import read_capacity, read_position
+from evertill.recovery.snapshot import DatabaseSeen, GlobalSeen
 from evertill.recovery.surroundings import Surroundings
 from evertill.recovery.volumes import keep_volumes
 
@@ -81,11 +82,16 @@ def _joining(around: Surroundings, target: str, writer: str) -> str:
     """Return what is still missing until `target` is a standby, nothing when it is one."""
     try:
         group = rds.read_global(around.region(writer), around.deployment.global_database)
-        member = group.member(target)
         cluster = rds.read_database(around.region(target), around.deployment.database)
     except EvertillError as failure:
         # A region that comes back answers some of its calls before others.
         return str(failure)
+    return not_joined(group, cluster, target)
+
+
+def not_joined(group: GlobalSeen, cluster: DatabaseSeen, target: str) -> str:
+    """Return what is still missing until `target` follows the writer, nothing when it does."""
+    member = group.member(target)
     if group.change is not None:
         return f"a change of the writer is under way: {group.change.status}"
     if member is None:
@@ -96,7 +102,9 @@ def _joining(around: Surroundings, target: str, writer: str) -> str:
     if member.synchronization not in {CONNECTED, ""}:
         return f"the cluster of {target} is {member.synchronization}"
     waiting = [item.name for item in cluster.instances if item.status != rds.AVAILABLE]
-    return f"{', '.join(waiting)} not available yet" if waiting or not cluster.instances else ""
+    if not cluster.instances:
+        return f"the cluster of {target} has no instance yet"
+    return f"{', '.join(waiting)} not available yet" if waiting else ""
 
 
 def _catch_up(around: Surroundings, writer: str, target: str, say: Say) -> None:

@@ -20,7 +20,6 @@ from evertill.recovery.reconciliation.differences import (
     Difference,
     LostEvent,
     Sort,
-    difference_id,
 )
 from evertill.recovery.reconciliation.evidence import CREATED, REFUNDED, Books, Event
 from evertill.recovery.reconciliation.fitting import Misfit, fit
@@ -52,7 +51,6 @@ def sort_payment(books: Books, payment_id: bytes, lost: Sequence[Event]) -> Diff
     verdict = _judge(books, payment_id, lost, matched, adjustments)
     subject = ids.write_id(ids.PAYMENT, payment_id)
     return Difference(
-        id=difference_id("payment", subject),
         sort=verdict.sort,
         kind="payment",
         subject=subject,

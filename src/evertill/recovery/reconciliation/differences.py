@@ -52,7 +52,7 @@ class LostEvent(msgspec.Struct, frozen=True, kw_only=True):
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to decide. `evidence` changes when what was found changes."""
 
-    id: str
+    id: str = ""
     sort: Sort
     kind: str
     subject: str
@@ -69,9 +69,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str = ""
 
 
-def difference_id(kind: str, subject: str) -> str:
-    """Return the id of a difference: the same whenever the same thing differs."""
-    return _digest(f"{kind}\0{subject}")
+def difference_id(old_epoch: int, kind: str, subject: str) -> str:
+    """Return the id of a difference: the same whenever the same thing of one old volume differs.
+
+    A volume is given up once in its epoch, so the same payment may differ again after another loss.
+    """
+    return _digest(f"{old_epoch}\0{kind}\0{subject}")
 
 
 def evidence_of(found: Difference) -> str:

@@ -27,8 +27,12 @@ from evertill.recovery.reconciliation.evidence import Books, Event, Phantom, Set
 
 def sort(books: Books) -> list[Difference]:
     """Return every difference, payments first; what was decided before is among them."""
-    found = [*_payments(books), *_others(books)]
-    return [msgspec.structs.replace(item, evidence=evidence_of(item)) for item in found]
+    return [_identified(books, item) for item in (*_payments(books), *_others(books))]
+
+
+def _identified(books: Books, found: Difference) -> Difference:
+    named = difference_id(books.old.epoch, found.kind, found.subject)
+    return msgspec.structs.replace(found, id=named, evidence=evidence_of(found))
 
 
 def _payments(books: Books) -> Iterator[Difference]:
@@ -105,7 +109,6 @@ def _plain(
 ) -> Difference:
     """Return a difference about which nothing can be posted."""
     return Difference(
-        id=difference_id(kind, subject),
         sort=sort,
         kind=kind,
         subject=subject,
