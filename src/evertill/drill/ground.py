@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -81,8 +81,8 @@ class Ground(Protocol):
     async def undo(self, fault_id: str) -> None:
         """Undo a fault, or all of them for an empty id."""
 
-    async def deploy(self, kind: str, is_over: Callable[[], bool]) -> str:
-        """Roll out a deployment of the active region's service, and tell how it ended."""
+    async def deploy(self, kind: str, within_s: float) -> str:
+        """Roll out a deployment of the active region's service; return how it ended."""
 
     async def is_ready(self, region: str) -> bool:
         """Ask a region's own name once whether it takes payments, as an outside probe does."""
@@ -93,5 +93,5 @@ class Ground(Protocol):
     def logs(self) -> list[Copy]:
         """Return the copies of the log that can be read now."""
 
-    def recovery_environment(self) -> Mapping[str, str]:
-        """Return the variables that `evertill recovery` finds this platform by."""
+    def recovery_arguments(self) -> list[str]:
+        """Return the options by which `evertill recovery` finds this platform."""
