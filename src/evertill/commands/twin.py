@@ -13,6 +13,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from evertill.commands.twin_control import fault_command, mail_command, status_command
 from evertill.domain.errors import UsageError
 from evertill.twin.clock import SPEED_MAX
 from evertill.twin.plan.plan import plan_of
@@ -99,5 +100,9 @@ def _need_the_twins_packages() -> None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)
 
+
+twin_command.add_command(status_command)
+twin_command.add_command(mail_command)
+twin_command.add_command(fault_command)
 
 commands: list[click.Command] = [twin_command]

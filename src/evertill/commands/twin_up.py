@@ -47,8 +47,9 @@ async def _welcome(twin: Twin, folder: Path) -> str:
     lines = [f"The twin runs {' and '.join(twin.regions)}.", ""]
     lines += [f"  AWS API  {url}  ({region})" for region, url in twin.endpoints.items()]
     lines += [f"  DNS      {twin.server.host}:{twin.server.port}"]
+    lines += [f"  Console  {twin.control_url}"]
     lines += [f"  Events   {shown(folder / 'events.jsonl')}"]
-    key = await _demonstration(twin, folder)
+    key = twin.key = await _demonstration(twin, folder)
     if twin.door is not None and key is not None:
         port = next(port for port, behind in twin.door.doors.ports if behind == 443)  # noqa: PLR2004 - HTTPS
         access = Demo(f"https://localhost:{port}", key)

@@ -114,6 +114,15 @@ class Replication:
             "failed": dict(list(self._failed.items())[-10:]),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """Return from where to where, how much waits, and whether it is paused."""
+        return {
+            "from": self._source.bucket,
+            "to": self._destination.bucket,
+            "pending": len(self._pending),
+            "paused": self._is_paused,
+        }
+
     def note(self, key: str, size_bytes: int, *, is_deleted: bool = False) -> None:
         """Note that a key was written or deleted, after that has succeeded."""
         if not key.startswith(self._rule.prefix) or len(self._pending) >= PENDING_MAX:

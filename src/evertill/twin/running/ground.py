@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -58,8 +59,8 @@ class Ground:
         )
         self.passwords: Final = _passwords(folder / PASSWORDS)
 
-    def common(self) -> Common:
-        """Return what the AWS side of every region shares."""
+    def common(self, is_up: Callable[[str], bool]) -> Common:
+        """Return what the AWS side of every region shares; `is_up` tells of lost regions."""
         return Common(
             clock=self.clock,
             links=self.links,
@@ -69,6 +70,7 @@ class Ground:
             addresses=self.plan.addresses,
             folder=self.folder / "aws",
             mailbox=self.mailbox,
+            is_up=is_up,
         )
 
     def close(self) -> None:

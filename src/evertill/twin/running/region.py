@@ -51,6 +51,7 @@ class Region:
         plan = ground.plan
         self.name: Final = name
         self.aws: Final = aws
+        self.zones: Final = plan.places.regions[name]
         self._ground: Final = ground
         self.groups: Final = {
             spec.arn: TargetGroup(spec, ground.clock, ground.timeline)

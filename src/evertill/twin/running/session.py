@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from evertill.twin.addresses import Site
+from evertill.twin.control.server import Control
 from evertill.twin.errors import TwinError
 from evertill.twin.plan.plan import plan_of
 from evertill.twin.processes import sweep
@@ -54,9 +55,13 @@ async def running(
         )
         twin = Twin(Ground(plan, folder, speed))
         await twin.start(say)
+        control = Control(twin)
         try:
+            await control.start()
+            twin.control_url = control.url
             yield twin
         finally:
+            await control.stop()
             await twin.stop()
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from evertill.twin.api.handled import Handled
 from evertill.twin.api.route53 import Dns
+from evertill.twin.api.server import ApiServer
 from evertill.twin.errors import TwinError
 from evertill.twin.part import Part
 from evertill.twin.parts.aws_region import AwsGlobal, AwsRegion
@@ -35,6 +36,7 @@ from evertill.twin.plan.regional import region_plan, strong_tables
 from evertill.twin.plan.services import LooseTask
 from evertill.twin.running.databases import Databases
 from evertill.twin.running.ground import Ground
+from evertill.twin.running.outages import Outages
 from evertill.twin.running.region import Region, api_url
 
 # ACM's certificates are valid for 13 months and are renewed long before; these begin with a run.
@@ -69,15 +71,15 @@ class Twin:
         self._checks: Final = Checks(ground.processes, ground.folder)
         self.databases: Final = Databases(ground, self.around.secret)
         self._detours: Final = Detours(ground.clock, ground.links, ground.timeline)
-        common = ground.common()
-        self._shared: Final = AwsGlobal(strong_tables(plan), common)
+        common = ground.common(lambda region: self.outages.is_up(region))  # noqa: PLW0108 - made below
+        self.shared: Final = AwsGlobal(strong_tables(plan), common)
         self.regions: Final = {
             name: self._region(
                 name,
                 AwsRegion(
                     region_plan(plan, name),
                     common,
-                    shared=self._shared,
+                    shared=self.shared,
                     variables=lambda role, name=name: self.around.environment(name, role, ""),  # type: ignore[misc] # bound now
                     days_left=lambda _: CERTIFICATE_DAYS - ground.clock.now_s() / DAY_S,
                 ),
@@ -85,7 +87,18 @@ class Twin:
             for name in plan.places.regions
         }
         self._dns()
+        self._dns_control: list[Dns] = []
         self.apis: Final = {name: self._api(region) for name, region in self.regions.items()}
+        self.outages: Final = Outages(
+            self.regions,
+            self.databases.clusters.values(),
+            ground.links,
+            self.apis,
+            self._dns_control,
+        )
+        # Told by whoever runs it: where it is controlled, and the key of a demonstration.
+        self.control_url = ""
+        self.key: str | None = None
         self._started: list[Part] = []
 
     async def start(self, say: Say) -> None:
@@ -104,9 +117,10 @@ class Twin:
             part = self._started.pop()
             with contextlib.suppress(Exception):
                 await part.stop()
-        for relay in (self._shared.relay, *(region.aws.relay for region in self.regions.values())):
+        for relay in (self.shared.relay, *(region.aws.relay for region in self.regions.values())):
             await relay.close()
         await self._checks.stop()
+        self.outages.close()
         await self.ground.processes.end_all()
         self.ground.close()
 
@@ -119,7 +133,7 @@ class Twin:
         say("Starting the AWS API of each region.")
         self._programs.prepare(plan.images())
         regions = self.regions.values()
-        await self._in_order([self.ground.identities, self._detours, *self._shared.parts])
+        await self._in_order([self.ground.identities, self._detours, *self.shared.parts])
         await asyncio.gather(*(self._in_order(region.aws.parts) for region in regions))
         for region in regions:
             region.aws.copy_to([item.aws for item in regions])
@@ -183,6 +197,7 @@ class Twin:
         ground, plan = self.ground, self.ground.plan
         regions = self.regions.values()
         names = BalancerNames([item for region in regions for item in region.balancers])
+        self.names = names
         self.zones = HostedZones(
             plan.dns.zones,
             is_passing=lambda check: self.checker.is_passing(check),  # noqa: PLW0108 - made below
@@ -218,8 +233,9 @@ class Twin:
     def _names(self) -> list[Part]:
         return [self.server, self.checker, *([self.door] if self.door is not None else [])]
 
-    def _api(self, region: Region) -> Part:
+    def _api(self, region: Region) -> ApiServer:
         dns = Dns(self.zones, self.checker, self.ground.clock.moment)
+        self._dns_control.append(dns)
         return region.api(
             {"rds": self.databases.api(region.name), "route53": Handled("route53", dns)}
         )
