@@ -103,7 +103,7 @@ def run_command(  # noqa: PLR0913 - an argument for each option
                 return await _run(drill, path.stem, ground, kept, say)
 
         report = asyncio.run(session())
-    click.echo(json.dumps(report.as_dict(), indent=2) if is_json else table(report, []))
+    click.echo(json.dumps(report.as_dict(), indent=2) if is_json else table(report))
     context.exit(0 if report.is_passed else 1)
 
 

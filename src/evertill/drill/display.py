@@ -19,7 +19,7 @@ NOT_MODELLED: Final = "What AWS adds that the twin does not model"
 APART: Final = {"rto_parts", "latencies", "alarms", "lost_amounts"}
 
 
-def table(report: Report, adds: list[str]) -> str:
+def table(report: Report) -> str:
     """Return the whole report for people."""
     verdict = "passed" if report.is_passed else "FAILED"
     head = f"{report.title}: {verdict}"
@@ -33,7 +33,8 @@ def table(report: Report, adds: list[str]) -> str:
     failed += [f"Violated {each}." for each in report.violations]
     failed += [report.failure] if report.failure else []
     lines += ["", *_sentences(failed)] if failed else []
-    lines += ["", f"{NOT_MODELLED}:", *_sentences(adds)] if adds else []
+    if report.aws_adds:
+        lines += ["", f"{NOT_MODELLED}:", *_sentences(report.aws_adds)]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from evertill.drill.adds import adds
 from evertill.drill.chaos import Chaos
 from evertill.drill.errors import DrillUnreadable
 from evertill.drill.steps import Step
@@ -43,6 +44,8 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     measured_from: str = ""
     bounds: dict[str, float] = {}
     at_least: dict[str, float] = {}
+    # What AWS adds to this that the twin does not model: names of `drill.adds`.
+    aws_adds: list[str] = []
 
     @property
     def marked(self) -> str:
@@ -60,6 +63,7 @@ def read_drill(path: Path) -> Drill:
         raise DrillUnreadable(f"{path} is no TOML: {failure}.") from None
     except msgspec.ValidationError as failure:
         raise DrillUnreadable(f"{path} is no drill: {failure}.") from None
+    adds(drill.aws_adds)
     labels = {step.label for step in drill.steps}
     unknown = [step.undo for step in drill.steps if step.undo not in {"", "all", *labels}]
     if drill.measured_from and drill.measured_from not in labels:

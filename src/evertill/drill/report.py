@@ -49,6 +49,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     violations: list[str]
     lost: list[Lost]
     steps: list[Done]
+    aws_adds: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the document for programs."""

@@ -20,6 +20,7 @@ import psycopg
 
 from evertill.domain.errors import EvertillError
 from evertill.drill.acting import Actor, Done, Watch
+from evertill.drill.adds import adds
 from evertill.drill.books import Books, read_books
 from evertill.drill.bounds import broken
 from evertill.drill.chaos import chaos_steps
@@ -189,4 +190,5 @@ def _report(
         violations=verdict.violations,
         lost=verdict.lost,
         steps=done,
+        aws_adds=adds(drill.aws_adds),
     )
