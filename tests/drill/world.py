@@ -26,7 +26,7 @@ from evertill.journal.stores import FolderStore
 
 DELIVERED_TIMEOUT_S = 30.0
 POLL_S = 0.1
-BRISK = Workload(payments_per_s=60, observers=("active",), patience_s=60)
+BRISK = Workload(payments_per_s=30, observers=("active",), patience_s=60)
 # What happens meanwhile, told when it is from the history's clock; the marks are its seconds.
 Story = Callable[[Callable[[], float]], Awaitable[None]]
 

@@ -58,8 +58,13 @@ class Copy(msgspec.Struct, frozen=True):
 class Ground(Protocol):
     """Something that payments are taken on, and that faults can be done to."""
 
-    speed: float
-    key: str
+    @property
+    def speed(self) -> float:
+        """How many of the platform's seconds go by in one."""
+
+    @property
+    def key(self) -> str:
+        """The API key of the merchant that payments are taken for."""
 
     @property
     def words(self) -> Mapping[str, str]:

@@ -72,7 +72,10 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
 
 
 class Ended(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
-    """How a try ended; `status` is 0 where there was no answer, and `code` then says why."""
+    """How a try ended; `status` is 0 where there was no answer, and `code` then says why.
+
+    `took_s` leaves out how long the history itself took to be durable before the try was sent.
+    """
 
     number: int
     attempt: int
@@ -82,6 +85,7 @@ class Ended(msgspec.Struct, frozen=True, tag="ended", omit_defaults=True):
     code: str = ""
     answer: str = ""
     is_replayed: bool = False
+    took_s: float = 0.0
 
 
 class Closed(msgspec.Struct, frozen=True, tag="closed"):

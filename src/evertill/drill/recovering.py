@@ -20,8 +20,6 @@ import msgspec
 from evertill.drill.errors import RecoveryFailed
 from evertill.drill.ground import Ground
 
-# The twin takes any login; a shell without one must not go and look for it elsewhere.
-LOGIN: Final = {"AWS_ACCESS_KEY_ID": "operator", "AWS_SECRET_ACCESS_KEY": "operator"}
 KEY_VARIABLE: Final = "EVERTILL_RECOVERY_API_KEY"
 SPEED_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 KILLS_MAX: Final = 30
@@ -80,7 +78,7 @@ class Recovery:
     def _environment(self) -> Mapping[str, str]:
         speed = self._ground.speed
         scale = {SPEED_VARIABLE: f"{speed:g}"} if speed != 1 else {}
-        return {**LOGIN, **os.environ, KEY_VARIABLE: self._ground.key, **scale}
+        return {**os.environ, KEY_VARIABLE: self._ground.key, **scale}
 
     async def _is_killed(self, process: asyncio.subprocess.Process, count: int) -> bool:
         """Kill the process when its journal has `count` steps; tell whether it came to that."""

@@ -102,17 +102,15 @@ def _steps(drill: Drill) -> list[Step]:
 async def _gather(file: HistoryFile, ground: Ground, watch: Watch) -> Evidence:
     """Read everything, once the log has what the database has; raise GroundUnready without it."""
     deadline_s = time.monotonic() + DELIVERED_TIMEOUT_S
-    while True:
+    current, logs, found = None, list[LogBooks](), list[Books]()
+    while not (current and _is_handed_over(current, logs)) and time.monotonic() < deadline_s:
+        await asyncio.sleep(POLL_S)
         found = await asyncio.to_thread(_books, ground)
         current = _current(found)
         if current is not None:
             logs = await asyncio.to_thread(_logs, ground.logs(), current.merchant)
-            is_whole = not current.undelivered and not any(log.breaks for log in logs)
-            if is_whole or time.monotonic() > deadline_s:
-                break
-        elif time.monotonic() > deadline_s:
-            raise GroundUnready("No database that takes payments can be read in the end.")
-        await asyncio.sleep(POLL_S)
+    if current is None:
+        raise GroundUnready("No database that takes payments can be read in the end.")
     return Evidence(
         history=read_history(file.path),
         books=current,
@@ -120,6 +118,10 @@ async def _gather(file: HistoryFile, ground: Ground, watch: Watch) -> Evidence:
         logs=logs,
         epochs=list(watch.epochs.values()),
     )
+
+
+def _is_handed_over(books: Books, logs: Iterable[LogBooks]) -> bool:
+    return not books.undelivered and not any(log.breaks for log in logs)
 
 
 def _books(ground: Ground) -> list[Books]:

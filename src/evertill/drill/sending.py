@@ -6,6 +6,7 @@ answer says whether it was done, no answer says nothing, and the same key may al
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Final, NamedTuple
 
@@ -40,6 +41,7 @@ class Sender:
 
     def __init__(self, key: str, context: ssl.SSLContext, timeout_s: float) -> None:
         """Send with the API key `key`, and wait `timeout_s` for each answer."""
+        self._timeout_s = timeout_s
         self._http = httpx.AsyncClient(
             headers={"authorization": f"Bearer {key}", "content-type": "application/json"},
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
@@ -52,15 +54,17 @@ class Sender:
     async def send(self, place: Place, request: Request) -> Answer:
         """Send once and tell how it ended; it never raises for what a network does."""
         try:
-            response = await self._http.post(
-                place.url + request.path,
-                content=request.body.encode(),
-                headers={"host": place.host, "idempotency-key": request.key},
-                extensions={"sni_hostname": place.host},
-            )
+            # Over all, since an answer that trickles in would never be late piece by piece.
+            async with asyncio.timeout(self._timeout_s):
+                response = await self._http.post(
+                    place.url + request.path,
+                    content=request.body.encode(),
+                    headers={"host": place.host, "idempotency-key": request.key},
+                    extensions={"sni_hostname": place.host},
+                )
         except UNSENT as failure:
             return _silence(FAILED, failure)
-        except httpx.HTTPError as failure:
+        except (httpx.HTTPError, TimeoutError) as failure:
             return _silence(UNKNOWN, failure)
         return _read(response)
 
@@ -69,7 +73,7 @@ class Sender:
         await self._http.aclose()
 
 
-def _silence(outcome: Outcome, failure: httpx.HTTPError) -> Answer:
+def _silence(outcome: Outcome, failure: Exception) -> Answer:
     return Answer(outcome, 0, type(failure).__name__, "", False, False, 0)
 
 

@@ -6,6 +6,7 @@ It is separate from the drill, which needs no more than the protocol of `ground`
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import ssl
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ TIMEOUT_S: Final = 10.0
 FAULT_TIMEOUT_S: Final = 120.0
 PROBE_TIMEOUT_S: Final = 2.0
 OK: Final = 200
+# A twin takes any login; a shell without one must not go and look for it elsewhere.
+LOGIN: Final = {"AWS_ACCESS_KEY_ID": "operator", "AWS_SECRET_ACCESS_KEY": "operator"}
 ALARM: Final = "ALARM"
 LOG_WORD: Final = "logs"
 
@@ -67,6 +70,8 @@ class TwinGround:
         try:
             answer = httpx.get(f"{url.rstrip('/')}/status", timeout=TIMEOUT_S, trust_env=False)
             answer.raise_for_status()
+            for variable, value in LOGIN.items():
+                os.environ.setdefault(variable, value)
             return cls(url, answer.json())
         except httpx.HTTPError as failure:
             message = f"No twin's control API answers at {url}: {failure}."

@@ -216,12 +216,14 @@ class Clients:
         sent_s = self._history.now_s()
         sent = Sent(request.number, attempt, sent_s, place.region, place.url)
         await self._history.note(*first, sent)
+        began_s = self._history.now_s()
         answer = await self._sender.send(place, request)
         ended_s = self._history.now_s()
         if not answer.is_final:
             door.refused(place, is_answered=answer.status != 0)
         told = (answer.outcome, answer.status, answer.code, answer.body, answer.is_replayed)
-        await self._history.note(Ended(request.number, attempt, ended_s, *told))
+        took_s = ended_s - began_s
+        await self._history.note(Ended(request.number, attempt, ended_s, *told, took_s))
         return answer
 
 
