@@ -78,7 +78,7 @@ def test_a_killed_postgresql_is_an_outage_with_a_length(tmp_path: Path) -> None:
             assert 1.0 < seen.longest_gap_s
             assert 0 < outage.failed_tries
             assert 0 == seen.failed_requests
-            assert seen.latencies["before"].p99_ms < seen.latencies["during"].p99_ms
+            assert seen.latencies["before"].p50_ms < seen.latencies["during"].p50_ms
 
         with service.running():
             asyncio.run(whole())

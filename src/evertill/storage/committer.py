@@ -77,6 +77,7 @@ class Committer:
         self._observe = observe
         self._permits = permits
         self._pipeline: Pipeline | None = None
+        self._is_away = True
         self._queue: deque[Submission] = deque()
         self._in_flight: dict[bytes, Submission] = {}
         self._untold: list[tuple[Submission, Outcome]] = []
@@ -91,7 +92,13 @@ class Committer:
         return len(self._queue)
 
     def check_room(self, submissions: int) -> None:
-        """Raise Overloaded when the queue has no room for this many more."""
+        """Raise Overloaded without room for this many more, NotTheWriter where all is in vain.
+
+        A standby's writer endpoint does not answer at all, and nobody shall wait for it. While the
+        database does answer it is asked, for it knows what was answered under a key before.
+        """
+        if self._is_in_vain():
+            raise NotTheWriter
         if self._stopping or len(self._queue) + submissions > QUEUE_SIZE_MAX:
             raise Overloaded
 
@@ -248,6 +255,12 @@ class Committer:
             await self._roll_back()
         except (psycopg.Error, TimeoutError):
             self._disconnect()
+        if self._is_in_vain():
+            _fail(batch, NotTheWriter)
+
+    def _is_in_vain(self) -> bool:
+        """Tell whether there is neither leave to write nor a database that could be asked."""
+        return self._is_away and self._permits().remaining_s() <= 0
 
     async def _roll_back(self) -> None:
         if self._pipeline is not None:
@@ -271,10 +284,13 @@ class Committer:
         if self._pipeline is not None and self._pipeline.lost:
             self._disconnect()
         if self._pipeline is None:
+            # Until it is connected: an attempt may also end by somebody else's patience.
+            self._is_away = True
             try:
                 self._pipeline = await Pipeline.connect(
                     await resolve(self._address), batches.HOT_STATEMENTS
                 )
+                self._is_away = False
             except psycopg.Error:
                 await asyncio.sleep(RECONNECT_PAUSE_S)
                 raise

@@ -87,7 +87,8 @@ async def move_payment(pool: AsyncConnectionPool, request: MoveRequest, allowed:
         try:
             return await _move_once(pool, request, allowed())
         except PoolTimeout:
-            raise (OutcomeUnknown if in_doubt else Unavailable) from None
+            away = Unavailable if allowed().remaining_s() > 0 else NotTheWriter
+            raise (OutcomeUnknown if in_doubt else away) from None
         except TooManyRequests:
             raise (OutcomeUnknown if in_doubt else Overloaded) from None
         except psycopg.errors.ReadOnlySqlTransaction:

@@ -96,13 +96,19 @@ class Databases:
         does on AWS.
         """
         for spec in self._ground.plan.databases.clusters:
-            host = self._endpoints.get((spec.name, WRITER))
+            host = self._endpoints.get((self._primary(spec.name), WRITER))
             if spec.master and spec.database and host:
                 password = quote(await self._resolve(spec.password), safe="")
                 address = f"{spec.master}:{password}@{host}:{spec.port}/{spec.database}"
                 authorities = self._ground.authorities.absolute()
                 return f"postgresql://{address}?sslmode=verify-full&sslrootcert={authorities}"
         return None
+
+    def _primary(self, name: str) -> str:
+        """Return which cluster writes for a cluster: another region's after a switchover."""
+        cluster = self.clusters[name]
+        groups = (group for group in self.groups.values() if cluster in group.members)
+        return next((group.primary.name for group in groups), name)
 
     def api(self, region: str) -> Handled:
         """Return what answers for RDS in a region."""

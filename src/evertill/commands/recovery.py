@@ -1,0 +1,159 @@
+"""`recovery`: what both regions are like, what a change of the writer would do, and that change.
+
+It is separate from `twin` because it knows none: what is drilled here is what runs against AWS.
+The commands of reconciliation and failback are added to this group by a module of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final, cast
+
+import click
+import msgspec
+
+from evertill.authority.taking import Taker
+from evertill.commands.recovery_options import Given, surroundings_options
+from evertill.recovery import display, journal, report
+from evertill.recovery.errors import Forbidden, NotConfirmed
+from evertill.recovery.evaluate import as_dict, evaluate
+from evertill.recovery.execute import execute
+from evertill.recovery.journal import Journal
+from evertill.recovery.observing import Looker
+from evertill.recovery.plan import FAILOVER, SWITCHOVER, Kind, Plan, accepts, make_plan
+from evertill.recovery.steps.running import Run
+
+kind_argument = click.argument("kind", type=click.Choice([SWITCHOVER, FAILOVER]))
+to_option = click.option("--to", "target", required=True, metavar="REGION", help="Who shall write.")
+LOST: Final = "--old-primary-is-lost"
+
+
+@click.group("recovery")
+def recovery_group() -> None:
+    """See who writes, move it to the other region, and account for every payment."""
+
+
+@recovery_group.command("status", short_help="Print how both regions are, on one screen.")
+@click.option("--json", "is_json", is_flag=True, help="Print all that was seen as JSON.")
+@surroundings_options
+@click.pass_context
+def status_command(context: click.Context, *, given: Given, is_json: bool) -> None:
+    """Print roles, lag, lease, capacity, alarms, DNS, and what drifted since the last drill.
+
+    Changes nothing. Exits with 1 when something does harm.
+    """
+    snapshot = Looker(given.around).look()
+    evaluation = evaluate(snapshot, given.deployment, journal.read_left(given.folder))
+    if is_json:
+        click.echo(json.dumps(as_dict(snapshot, evaluation), indent=2))
+    else:
+        click.echo(display.status(snapshot, evaluation))
+    context.exit(0 if evaluation.is_well else 1)
+
+
+@recovery_group.command("plan", short_help="Print what a change of the writer would do.")
+@kind_argument
+@to_option
+@click.option("--json", "is_json", is_flag=True, help="Print the plan as JSON.")
+@surroundings_options
+@click.pass_context
+def plan_command(
+    context: click.Context, *, given: Given, kind: str, target: str, is_json: bool
+) -> None:
+    """Print the steps, what each calls and needs, how long they take, and what would be lost.
+
+    Changes nothing. A failover is planned without a question to the old region's APIs. Exits with 1
+    when `run` would refuse it.
+    """
+    planned = _plan(given, cast("Kind", kind), target, Taker(target))
+    if is_json:
+        click.echo(json.dumps(msgspec.to_builtins(planned), indent=2))
+    else:
+        click.echo(display.plan(planned))
+    context.exit(1 if planned.refusals else 0)
+
+
+@recovery_group.command("run", short_help="Let the other region write.")
+@kind_argument
+@to_option
+@click.option(
+    LOST,
+    "is_lost",
+    is_flag=True,
+    help="Fail over although the old primary shows signs of life.",
+)
+@click.option("--confirm", metavar="PHRASE", help="What the plan says to type, for a drill.")
+@surroundings_options
+def run_command(
+    *, given: Given, kind: str, target: str, is_lost: bool, confirm: str | None
+) -> None:
+    """Carry out a switchover or a failover, and write its report.
+
+    Killed at any point, the same command goes on where it was.
+    """
+    with journal.alone(given.folder):
+        taker = Taker(target)
+        going = _going_on(given.folder, kind, target)
+        if going is None:
+            planned = _plan(given, cast("Kind", kind), target, taker)
+            _check(planned, is_lost=is_lost)
+            click.echo(display.plan(planned))
+            _confirm(planned, confirm)
+            going = journal.begin(given.folder, planned)
+        else:
+            going.write("resumed")
+            click.echo(f"Going on with {going.run_id}.")
+        run = Run(given.around, going, taker, key=given.key, say=click.echo)
+        try:
+            execute(run)
+        finally:
+            written = report.write(going, given.around.reports, given.around.pace.speed)
+        click.echo(written.summary)
+        click.echo(f"The report is {written.path}.")
+
+
+def _plan(given: Given, kind: Kind, target: str, taker: Taker) -> Plan:
+    source = given.deployment.other(target)
+    without = [source] if kind == FAILOVER else []
+    snapshot = Looker(given.around, taker.saw).look(without=without)
+    return make_plan(
+        kind,
+        target,
+        snapshot,
+        given.deployment,
+        left=journal.read_left(given.folder),
+        measured_s=journal.measured_s(given.folder, kind),
+    )
+
+
+def _going_on(folder: Path, kind: str, target: str) -> Journal | None:
+    """Return the journal of the same run, unfinished; another unfinished one gives way."""
+    found = journal.unfinished(folder)
+    if found is None or (found.plan.kind, found.plan.target) == (kind, target):
+        return found
+    found.write("superseded", text=f"{kind} to {target}")
+    click.echo(f"{found.run_id} was not finished; this run takes its place.")
+    return None
+
+
+def _check(planned: Plan, *, is_lost: bool) -> None:
+    if planned.refusals:
+        raise Forbidden(" ".join(planned.refusals))
+    if planned.kind == FAILOVER and planned.signs_of_life and not is_lost:
+        signs = " and ".join(planned.signs_of_life)
+        message = (
+            f"{planned.source} is alive: {signs}. A switchover loses nothing; a failover may. If "
+            f"it is lost nevertheless, say so by {LOST}."
+        )
+        raise Forbidden(message)
+
+
+def _confirm(planned: Plan, given: str | None) -> None:
+    typed = given if given is not None else click.prompt(f"Type `{planned.phrase}` to go on")
+    if not accepts(planned, str(typed)):
+        message = f"`{planned.phrase}` was asked for, not `{typed}`. Nothing was changed."
+        raise NotConfirmed(message)
+
+
+commands: list[click.Command] = [recovery_group]
