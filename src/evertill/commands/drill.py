@@ -55,7 +55,7 @@ def list_command(folder: Path) -> None:
 )
 @click.option(
     "--assembly",
-    type=click.Path(path_type=Path, exists=True),
+    type=click.Path(path_type=Path),
     default=ASSEMBLY,
     help="The templates that a twin of its own runs; else those of development in the checkout.",
 )

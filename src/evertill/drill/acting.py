@@ -124,7 +124,9 @@ class Actor:
             return "", {}
         if step.recovery:
             arguments = [filled(each, words) for each in step.recovery]
-            told = await self._recovery.run(arguments, step.within_s, step.kill_at_each_step)
+            told = await self._recovery.run(
+                arguments, step.within_s, is_killed=step.kill_at_each_step
+            )
             return told.note, told.document
         if step.deploy:
             ended = await self._ground.deploy(step.deploy, step.within_s)

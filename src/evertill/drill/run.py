@@ -43,6 +43,7 @@ DELIVERED_TIMEOUT_S: Final = 90.0
 POLL_S: Final = 0.5
 RUN_ID_BYTES: Final = 4
 HISTORY: Final = "history.ndjson"
+RECOVERY: Final = "recovery"
 
 Say = Callable[[str], None]
 
@@ -54,7 +55,7 @@ async def run_drill(drill: Drill, name: str, ground: Ground, folder: Path, say: 
     """
     file = begin(folder / HISTORY, secrets.token_hex(RUN_ID_BYTES), drill.seed)
     watch = Watch(ground)
-    recovery = Recovery(ground, folder)
+    recovery = Recovery(ground, folder / RECOVERY)
     actor = Actor(ground, watch, recovery, file.now_s)
     began_at = time.time()
     await watch.look()
