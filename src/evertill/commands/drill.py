@@ -19,7 +19,7 @@ import msgspec
 
 from evertill.domain.errors import UsageError
 from evertill.drill import files
-from evertill.drill.display import table
+from evertill.drill.display import markdown, table
 from evertill.drill.files import Drill, find_drills, read_drill
 from evertill.drill.ground import Ground
 from evertill.drill.own_twin import own_twin, until_steady
@@ -30,6 +30,7 @@ from evertill.drill.twin_ground import TwinGround
 SPEED_MAX: Final = 60.0
 ASSEMBLY: Final = files.FOLDER.parent / "deploy" / "assemblies" / "dev"
 TITLE_COLUMN: Final = 28
+REPORT: Final = "report.json"
 
 
 @click.group("drill")
@@ -64,7 +65,7 @@ def list_command(folder: Path) -> None:
 @click.option(
     "--folder",
     type=click.Path(path_type=Path),
-    help="Keep the history, the twin's data and recovery's journals here.",
+    help="Keep the report, the history and recovery's journals here.",
 )
 @click.pass_context
 def run_command(  # noqa: PLR0913 - an argument for each option
@@ -99,12 +100,24 @@ def run_command(  # noqa: PLR0913 - an argument for each option
         async def session() -> Report:
             if endpoint is not None:
                 return await _run(drill, path.stem, TwinGround.connect(endpoint), kept, say)
-            async with own_twin(assembly, speed=speed, tasks=drill.tasks, keep=folder) as ground:
+            async with own_twin(assembly, speed=speed, tasks=drill.tasks) as ground:
                 return await _run(drill, path.stem, ground, kept, say)
 
         report = asyncio.run(session())
+        (kept / REPORT).write_text(json.dumps(report.as_dict(), indent=2) + "\n")
     click.echo(json.dumps(report.as_dict(), indent=2) if is_json else table(report))
     context.exit(0 if report.is_passed else 1)
+
+
+@drill_group.command("table", short_help="Print what drills found, as Markdown.")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def table_command(folder: Path) -> None:
+    """Print one table of the reports that `run --folder FOLDER/NAME` left, those of speed 1."""
+    reports = [
+        msgspec.json.decode(path.read_bytes(), type=Report)
+        for path in sorted(folder.glob(f"*/{REPORT}"))
+    ]
+    click.echo(markdown(report for report in reports if report.speed == 1))
 
 
 async def _run(

@@ -6,7 +6,7 @@ It is separate from the report, which programs read.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from evertill.drill.report import Report
@@ -14,6 +14,19 @@ from evertill.drill.report import Report
 WIDTH: Final = 80
 NAME_WIDTH: Final = 26
 SHOWN_MAX: Final = 12
+COLUMNS: Final = (
+    "drill",
+    "day",
+    "verdict",
+    "RTO s",
+    "back to 99 % s",
+    "by cached DNS s",
+    "longest gap s",
+    "lost",
+    "duplicates",
+    "dual writer ms",
+    "p99 ms before, during, after",
+)
 NOT_MODELLED: Final = "What AWS adds that the twin does not model"
 # Figures that are not numbers, or are shown in rows of their own.
 APART: Final = {"rto_parts", "latencies", "alarms", "lost_amounts"}
@@ -36,6 +49,37 @@ def table(report: Report) -> str:
     if report.aws_adds:
         lines += ["", f"{NOT_MODELLED}:", *_sentences(report.aws_adds)]
     return "\n".join(lines)
+
+
+def markdown(reports: Iterable[Report]) -> str:
+    """Return a table of reports for the reference, one row each."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    machines = dict[str, None]()
+    for report in reports:
+        machines[report.machine] = None
+        lines.append(_row(report))
+    return "\n".join([*lines, "", *(f"Machine: {machine}." for machine in machines)])
+
+
+def _row(report: Report) -> str:
+    found = report.figures
+    names = ("rto_s", "rto_99_s", "rto_99_public_s", "longest_gap_s", "lost", "duplicates")
+    cells = [_bounded(report, name) for name in (*names, "dual_writer_ms")]
+    tails = [found["latencies"][part] for part in ("before", "during", "after")]
+    told = ", ".join(f"{part['p99_ms']:.0f}" if part["count"] else "-" for part in tails)
+    verdict = "passed" if report.is_passed else "failed"
+    name, day = report.drill, report.began_at.partition("T")[0]
+    return (
+        f"| [{name}](../../drills/{name}.toml) | {day} | {verdict} | {' | '.join(cells)} | {told} |"
+    )
+
+
+def _bounded(report: Report, name: str) -> str:
+    """Return a figure, and its bound where it has one."""
+    value = report.figures.get(name)
+    told = f"{value:.1f}" if isinstance(value, float) else _number(value)
+    bound = report.bounds.get(name)
+    return told if bound is None else f"{told} (<= {bound:g})"
 
 
 def _figures(report: Report) -> Iterator[str]:

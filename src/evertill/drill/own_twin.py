@@ -35,16 +35,9 @@ FOLDER_MODE: Final = 0o755
 
 
 @asynccontextmanager
-async def own_twin(
-    assembly: Path, *, speed: float, tasks: int, keep: Path | None = None
-) -> AsyncIterator[TwinGround]:
-    """Run the assembly meanwhile; raise GroundUnready when it does not come up.
-
-    Its data is deleted afterwards unless `keep` names a folder for it.
-    """
-    home = keep or Path(tempfile.mkdtemp(prefix="evertill-drill-"))
-    home.mkdir(parents=True, exist_ok=True)
-    home.chmod(FOLDER_MODE)
+async def own_twin(assembly: Path, *, speed: float, tasks: int) -> AsyncIterator[TwinGround]:
+    """Run the assembly meanwhile; raise GroundUnready when it does not come up."""
+    home = _make_home()
     try:
         with (home / "twin.out").open("wb") as output:
             process = _start(assembly, home / "twin", speed, tasks, output.fileno())
@@ -53,8 +46,13 @@ async def own_twin(
         finally:
             await asyncio.to_thread(_stop, process)
     finally:
-        if keep is None:
-            shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _make_home() -> Path:
+    home = Path(tempfile.mkdtemp(prefix="evertill-drill-"))
+    home.chmod(FOLDER_MODE)
+    return home
 
 
 async def until_steady(ground: Ground) -> None:

@@ -7,6 +7,8 @@ are in one place.
 from __future__ import annotations
 
 import json
+import os
+import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -31,6 +33,8 @@ PARTS: Final = (
     "normal_s",
 )
 
+BYTES_PER_GIB: Final = 1024**3
+
 Figures = dict[str, Any]
 
 
@@ -39,6 +43,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     drill: str
     title: str
+    began_at: str
+    machine: str
     speed: float
     seed: int
     is_passed: bool
@@ -55,6 +61,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         """Return the document for programs."""
         found: dict[str, Any] = msgspec.to_builtins(self)
         return found
+
+
+def machine() -> str:
+    """Return what the figures were measured on: nobody else's are the same."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return (
+        f"{os.cpu_count()} cores, {memory_bytes / BYTES_PER_GIB:.0f} GiB, "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
 
 
 def figures_of(

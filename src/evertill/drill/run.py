@@ -13,6 +13,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ from evertill.drill.ground import Copy, Ground
 from evertill.drill.history import HistoryFile, begin, read_history
 from evertill.drill.log import LogBooks, read_log
 from evertill.drill.recovering import Recovery
-from evertill.drill.report import Report, figures_of
+from evertill.drill.report import Report, figures_of, machine
 from evertill.drill.sending import Sender
 from evertill.drill.steps import Step
 from evertill.drill.workload import Clients
@@ -42,8 +43,6 @@ from evertill.journal.stores import StoreUnavailable
 DELIVERED_TIMEOUT_S: Final = 90.0
 POLL_S: Final = 0.5
 RUN_ID_BYTES: Final = 4
-HISTORY: Final = "history.ndjson"
-RECOVERY: Final = "recovery"
 
 Say = Callable[[str], None]
 
@@ -53,9 +52,10 @@ async def run_drill(drill: Drill, name: str, ground: Ground, folder: Path, say: 
 
     What keeps a step from being done ends the drill early, and fails it; it is judged all the same.
     """
-    file = begin(folder / HISTORY, secrets.token_hex(RUN_ID_BYTES), drill.seed)
+    run = secrets.token_hex(RUN_ID_BYTES)
+    file = begin(folder / f"history-{run}.ndjson", run, drill.seed)
     watch = Watch(ground)
-    recovery = Recovery(ground, folder / RECOVERY)
+    recovery = Recovery(ground, folder / f"recovery-{run}")
     actor = Actor(ground, watch, recovery, file.now_s)
     began_at = time.time()
     await watch.look()
@@ -182,6 +182,8 @@ def _report(
     bounds = list(broken(figures, drill.bounds, drill.at_least))
     return Report(
         drill=name,
+        began_at=datetime.fromtimestamp(began_at, UTC).isoformat(timespec="seconds"),
+        machine=machine(),
         title=drill.title,
         speed=ground.speed,
         seed=drill.seed,
