@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from evertill.drill.checker import Lost
 from evertill.drill.errors import DrillUnreadable, FaultRefused, GroundUnready
 from evertill.drill.ground import Alarm, Glance, Ground
 from evertill.drill.recovering import Recovery
@@ -26,6 +27,7 @@ POLL_S: Final = 0.25
 PROBES: Final = 5
 PROBE_INTERVAL_S: Final = 1.0
 ALL: Final = "all"
+LOST: Final = "lost"
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -88,13 +90,20 @@ class Actor:
     """Does the steps."""
 
     def __init__(
-        self, ground: Ground, watch: Watch, recovery: Recovery, now_s: Callable[[], float]
+        self,
+        ground: Ground,
+        watch: Watch,
+        recovery: Recovery,
+        *,
+        now_s: Callable[[], float],
+        count_lost: Callable[[], Sequence[Lost]],
     ) -> None:
-        """Act on `ground`; `now_s` is the history's clock."""
+        """Act on `ground`; `now_s` is the history's clock, `count_lost` reads what is missing."""
         self._ground = ground
         self._watch = watch
         self._recovery = recovery
         self._now_s = now_s
+        self._count_lost = count_lost
         self._faults: dict[str, str] = {}
         self.done: list[Done] = []
 
@@ -128,6 +137,9 @@ class Actor:
                 arguments, step.within_s, is_killed=step.kill_at_each_step
             )
             return told.note, told.document
+        if step.count_lost:
+            lost = await asyncio.to_thread(self._count_lost)
+            return f"{len(lost)} acknowledged requests are gone", {LOST: list(lost)}
         if step.deploy:
             ended = await self._ground.deploy(step.deploy, step.within_s)
             return ended, {"ended": ended}

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from evertill.drill.acting import Done
+from evertill.drill.acting import LOST, Done
 from evertill.drill.bounds import Broken
 from evertill.drill.checker import Lost, Verdict
 from evertill.drill.figures import Outage, Seen
@@ -81,16 +81,18 @@ def figures_of(
 ) -> Figures:
     """Name every figure; times are seconds from the marked step."""
     near = _nearest(seen.outages)
+    gone = _gone(verdict, done)
     public = seen.outages.get(PUBLIC)
     figures: Figures = {
         "rto_s": near.first_success_s,
         "rto_99_s": near.normal_s,
         "gap_s": near.gap_s,
         "rto_parts": _parts(near, done, marked_s),
-        "rpo_s": _rpo_s(verdict.lost, marked_s),
-        "lost": len(verdict.lost),
-        "lost_unlisted": len(_unlisted(verdict.lost, done)),
-        "lost_amounts": _amounts(verdict.lost),
+        "rpo_s": _rpo_s(gone, marked_s),
+        "lost": len(gone),
+        "lost_in_the_end": len(verdict.lost),
+        "lost_unlisted": len(_unlisted(gone, done)),
+        "lost_amounts": _amounts(gone),
         "duplicates": verdict.duplicates,
         "unbalanced": verdict.unbalanced,
         "dual_writer_ms": verdict.dual_writer_ms,
@@ -146,6 +148,12 @@ def _reported(told: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _gone(verdict: Verdict, done: Sequence[Done]) -> list[Lost]:
+    """Return everything that was lost at any time that was looked at, brought back or not."""
+    counted = [each for step in done for each in step.told.get(LOST, ()) if isinstance(each, Lost)]
+    return list({each.number: each for each in [*counted, *verdict.lost]}.values())
+
+
 def _rpo_s(lost: Sequence[Lost], marked_s: float | None) -> float:
     """Return how far before the fault the first payment was acknowledged that is gone."""
     if not lost or marked_s is None:
@@ -155,7 +163,7 @@ def _rpo_s(lost: Sequence[Lost], marked_s: float | None) -> float:
 
 def _unlisted(lost: Sequence[Lost], done: Sequence[Done]) -> list[Lost]:
     """Return what is lost and stands in no document of recovery."""
-    documents = [json.dumps(step.told) for step in done if step.told]
+    documents = [json.dumps(step.told) for step in done if step.told and LOST not in step.told]
     return [each for each in lost if not any(each.payment in text for text in documents)]
 
 

@@ -25,7 +25,7 @@ from evertill.drill.adds import adds
 from evertill.drill.books import Books, read_books
 from evertill.drill.bounds import broken
 from evertill.drill.chaos import chaos_steps
-from evertill.drill.checker import Evidence, Verdict, judge
+from evertill.drill.checker import Evidence, Lost, Verdict, judge, lost
 from evertill.drill.errors import GroundUnready
 from evertill.drill.figures import Seen, observe
 from evertill.drill.files import Drill
@@ -56,7 +56,13 @@ async def run_drill(drill: Drill, name: str, ground: Ground, folder: Path, say: 
     file = begin(folder / f"history-{run}.ndjson", run, drill.seed)
     watch = Watch(ground)
     recovery = Recovery(ground, folder / f"recovery-{run}")
-    actor = Actor(ground, watch, recovery, file.now_s)
+    actor = Actor(
+        ground,
+        watch,
+        recovery,
+        now_s=file.now_s,
+        count_lost=lambda: _lost_now(ground, file),
+    )
     began_at = time.time()
     await watch.look()
     async with watch.watching(), file.writing():
@@ -119,6 +125,13 @@ async def _gather(file: HistoryFile, ground: Ground, watch: Watch) -> Evidence:
         logs=logs,
         epochs=list(watch.epochs.values()),
     )
+
+
+def _lost_now(ground: Ground, file: HistoryFile) -> list[Lost]:
+    """Return what is missing at this moment, of what was acknowledged so far."""
+    history = read_history(file.path)
+    books = _current(_books(ground))
+    return [] if books is None else lost(Evidence(history=history, books=books))
 
 
 def _is_handed_over(books: Books, logs: Iterable[LogBooks]) -> bool:

@@ -20,9 +20,10 @@ WITHIN_MAX_S: Final = 1_800.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One step: exactly one of fault, undo, recovery, deploy and until.
+    """One step: exactly one of fault, undo, recovery, deploy, until and count_lost.
 
-    It begins `wait_s` after the step before has ended. `undo` names a step, or `all`.
+    It begins `wait_s` after the step before has ended. `undo` names a step, or `all`. `count_lost`
+    looks for what is missing at that moment, before anything brings it back.
     """
 
     name: str = ""
@@ -34,13 +35,21 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     kill_at_each_step: bool = False
     deploy: str = ""
     until: str = ""
+    count_lost: bool = False
     within_s: Annotated[float, Meta(gt=0, le=WITHIN_MAX_S)] = 300.0
 
     def __post_init__(self) -> None:
         """Refuse a step that says nothing, or two things."""
-        said = [self.fault, self.undo, self.recovery, self.deploy, self.until]
+        said = (
+            self.fault,
+            self.undo,
+            self.recovery,
+            self.deploy,
+            self.until,
+            self.count_lost,
+        )
         if sum(bool(each) for each in said) != 1:
-            message = "a step is exactly one of fault, undo, recovery, deploy and until"
+            message = "a step is exactly one of fault, undo, recovery, deploy, until and count_lost"
             raise ValueError(message)
 
     @property
@@ -50,6 +59,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             return self.name
         if self.recovery:
             return " ".join(["recovery", *self.recovery[:2]])
+        if self.count_lost:
+            return "count what is lost"
         undone = f"undo {self.undo}" if self.undo else ""
         deployed = f"deploy {self.deploy}" if self.deploy else ""
         return self.fault or undone or deployed or f"until {self.until}"
