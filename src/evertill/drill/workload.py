@@ -36,6 +36,7 @@ from evertill.drill.sending import Answer, Sender
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
 BACKOFF_DOUBLINGS_MAX: Final = 6
+DECLINED: Final = "declined"
 AMOUNT_MIN_MINOR: Final = 100
 AMOUNT_MAX_MINOR: Final = 10_000
 # Of what was taken, so many are sent once more in the end: of all times of the drill, by chance.
@@ -156,14 +157,18 @@ class Clients:
             "currency": chance.choice(load.currencies),
             "source": f"tok_{chance.randrange(SOURCES)}",
             "capture": is_captured,
-            "reference": f"drill-{number}",
+            # Of this run alone: a drill that is repeated within a minute repeats no payment.
+            "reference": f"{self._history.begun.run}-{number}",
         }
         move, fate = chance.random(), chance.randint(1, amount)
         client = _Client(door, chance)
         taken = await self._ask(client, due_s, Wish("create", "", body))
         if taken is None:
             return
-        target = str(json.loads(taken)["id"])
+        payment = json.loads(taken)
+        if payment["status"] == DECLINED:
+            return
+        target = str(payment["id"])
         now_s = self._history.now_s()
         if is_captured and move < load.refunded_share:
             await self._ask(client, now_s, Wish("refunds", target, {"amount": fate}))
