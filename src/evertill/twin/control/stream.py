@@ -50,7 +50,7 @@ def _after(timeline: Timeline, last_id: str) -> int:
 
 async def _follow_status(status: Status, blocks: asyncio.Queue[bytes]) -> None:
     while True:
-        await blocks.put(b"event: status\ndata: " + status.encoded() + b"\n\n")
+        await blocks.put(b"event: status\ndata: " + status.shared() + b"\n\n")
         await asyncio.sleep(INTERVAL_S)
 
 

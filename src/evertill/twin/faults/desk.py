@@ -14,6 +14,7 @@ import msgspec
 from evertill.twin.errors import TwinError
 from evertill.twin.faults.fault import AlreadySet, Fault, Undo, Values
 from evertill.twin.faults.registry import made
+from evertill.twin.faults.tasks import ANY
 from evertill.twin.running.twin import Twin
 
 PART: Final = "faults"
@@ -100,9 +101,12 @@ class Desk:
     def _check(self, fault: Fault) -> None:
         if len(self._set) >= ACTIVE_MAX:
             raise TooManyFaults
-        shown = _shown(fault)
+        target = _target(fault, _shown(fault), self._twin)
+        if ANY in target.values():
+            return
         for active in self.active():
-            if not active.passes and (active.fault, active.parameters) == (fault.kind, shown):
+            is_same = active.fault == fault.kind and not active.passes
+            if is_same and _target(fault, active.parameters, self._twin) == target:
                 message = f"That is set already: undo {active.id} first."
                 raise AlreadySet(message)
 
@@ -118,6 +122,12 @@ class Desk:
         if "zone" in parameters:
             return region_of[str(parameters["zone"])]
         return str(parameters.get("region", ""))
+
+
+def _target(fault: Fault, parameters: Values, twin: Twin) -> Values:
+    """Return the parameters that say what fails, without those that say how much."""
+    names = {name for target in fault.targets(twin) for name in target}
+    return {name: value for name, value in parameters.items() if name in names}
 
 
 def _shown(fault: Fault) -> Values:

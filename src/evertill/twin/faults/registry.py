@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from evertill.twin.faults import places, tasks
+from evertill.twin.faults import aws, clocks, databases, edge, network, places, storage, tasks
 from evertill.twin.faults.fault import Fault, FaultUnknown, TargetUnknown, Values
 from evertill.twin.running.twin import Twin
 
@@ -18,8 +18,30 @@ FAULTS: Final[tuple[type[Fault], ...]] = (
     tasks.FreezeTask,
     tasks.KillZoneTasks,
     tasks.FreezeZoneTasks,
+    tasks.SlowTask,
     places.LoseZone,
     places.LoseRegion,
+    databases.KillWriter,
+    databases.FreezeWriter,
+    databases.KillReader,
+    databases.FreezeReader,
+    databases.ConnectionStorm,
+    edge.KillBalancerNode,
+    edge.KillBalancer,
+    edge.KillFunction,
+    edge.FreezeFunction,
+    network.CutLink,
+    network.DelayLink,
+    network.ThrottleLink,
+    aws.PauseObjects,
+    aws.BreakDns,
+    aws.ThrottleApi,
+    storage.FillDisk,
+    storage.SlowDisk,
+    storage.SlowDatabase,
+    storage.StopObjects,
+    storage.StopWitness,
+    clocks.JumpClock,
 )
 KINDS: Final = {fault.kind: fault for fault in FAULTS}
 # So many of what there is are named to somebody who asked for what there is not.

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
 from evertill.twin.faults.fault import Fault, TargetUnknown, Undo, Values, nothing, regions, zones
+from evertill.twin.faults.network import DelayMs
+from evertill.twin.links import OPEN, Links, Way
 from evertill.twin.parts.task import RUNNING, Task
 from evertill.twin.running.twin import Twin
 
@@ -116,6 +118,34 @@ class FreezeZoneTasks(Fault, frozen=True):
     async def apply(self, twin: Twin) -> Undo:
         """Freeze them; undo thaws those that were not replaced meanwhile."""
         return _frozen(_of_zone(twin, self.zone))
+
+
+class SlowTask(Fault, frozen=True):
+    """Let one task answer late."""
+
+    kind: ClassVar[str] = "slow-task"
+    summary: ClassVar[str] = "Let all that a load balancer sends to a task arrive late."
+
+    task: str
+    delay_ms: DelayMs
+    region: str = ""
+
+    @classmethod
+    def targets(cls, twin: Twin) -> list[Values]:
+        """Return each task, and any one of a region."""
+        return task_targets(twin)
+
+    async def apply(self, twin: Twin) -> Undo:
+        """Delay what goes to the task's address, in twin time."""
+        links, task = twin.ground.links, chosen(twin, self.task, self.region)
+        links.take_in(task.address, task.zone)
+        links.set(Links.ANY, task.address, Way(delay_ms=self.delay_ms), self.kind)
+
+        async def undo() -> None:
+            links.set(Links.ANY, task.address, OPEN, self.kind)
+            links.let_go(task.address)
+
+        return undo
 
 
 def _of_zone(twin: Twin, zone: str) -> list[Task]:

@@ -210,7 +210,8 @@ class Balancer:
                 self._refusals.add(missing)
                 self._say("connection.refused", f"{self.spec.name} reaches no target: {missing}")
             return hole
-        ways = self._links.way(zone, target.zone), self._links.way(target.zone, zone)
+        place = self._links.place_of(target.host, target.zone)
+        ways = self._links.way(zone, place), self._links.way(place, zone)
         if any(way.is_cut for way in ways):
             return hole
         detour = None

@@ -101,15 +101,21 @@ class BalancerMetrics:
             self._counts[f"HTTPCode_ELB_{code}_Count", zone, ""] += 1
 
     def _publish_hosts(self, nodes: Sequence[Node]) -> None:
-        """Publish what each node finds. The zone is the node's: each checks all targets."""
+        """Publish what each node finds. The zone is the node's: each checks all targets.
+
+        Where tasks are capped, each stands for several, as in ECS's own counts.
+        """
         for arn, group in self._groups.items():
             if not any(not target.is_draining for target in group.targets()):
                 continue
+            share = group.stands_for()
             for node in nodes:
                 for dimensions in self._dimensions(node.zone, arn):
                     if "TargetGroup" in dimensions:
-                        self._put("HealthyHostCount", node.healthy(arn), "Count", dimensions)
-                        self._put("UnHealthyHostCount", node.unhealthy(arn), "Count", dimensions)
+                        healthy = round(node.healthy(arn) * share)
+                        unhealthy = round(node.unhealthy(arn) * share)
+                        self._put("HealthyHostCount", healthy, "Count", dimensions)
+                        self._put("UnHealthyHostCount", unhealthy, "Count", dimensions)
 
     def _publish_shares(self, counts: Counter[tuple[str, str, str]]) -> None:
         requests: Counter[str] = Counter()

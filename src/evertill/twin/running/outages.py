@@ -18,6 +18,8 @@ from evertill.twin.parts.cluster import Cluster
 from evertill.twin.running.region import Region
 
 CUT: Final = Way(is_cut=True)
+# Who cuts links and holds nodes down here.
+LOST: Final = "lost"
 # Where AWS changes records; what DNS answers does not depend on it.
 # https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/disaster-recovery-resiliency.html
 DNS_CONTROL_REGION: Final = "us-east-1"
@@ -109,8 +111,8 @@ class Outages:
             dns.is_broken = self._breaks > 0
 
     def _set_links(self, region: str, way: Way) -> None:
-        self._links.set(region, Links.ANY, way)
-        self._links.set(Links.ANY, region, way)
+        self._links.set(region, Links.ANY, way, LOST)
+        self._links.set(Links.ANY, region, way, LOST)
 
     async def _settle(self) -> None:
         """Lose and give back until what is lost is what was asked for."""
@@ -133,7 +135,7 @@ class Outages:
             ends += [service.lose_zone(zone) for service in region.services]
             ends += [task.kill() for task in region.runner.tasks if task.zone == zone]
             ends += [
-                balancer.node(zone).kill()
+                balancer.node(zone).kill(LOST)
                 for balancer in region.balancers
                 if zone in balancer.spec.zones
             ]
@@ -154,7 +156,7 @@ class Outages:
             for zone in zones:
                 service.restore_zone(zone)
         nodes = [
-            balancer.node(zone).revive()
+            balancer.node(zone).revive(LOST)
             for balancer in region.balancers
             for zone in zones
             if zone in balancer.spec.zones

@@ -65,7 +65,11 @@ class Twin:
         self.endpoints: Final = {region: api_url(ground, region) for region in plan.places.regions}
         scale = {SCALE_VARIABLE: str(ground.clock.speed)} if ground.clock.speed != 1 else {}
         self.around: Final = Around(
-            self.endpoints, ground.identities.uri, {AUTHORITIES: ground.authorities}, scale
+            self.endpoints,
+            ground.identities.uri,
+            {AUTHORITIES: ground.authorities},
+            scale,
+            ground.clocks.environment,
         )
         self._programs: Final = Programs(ground.folder / "programs")
         self._checks: Final = Checks(ground.processes, ground.folder)
@@ -130,6 +134,7 @@ class Twin:
 
     async def _start(self, say: Say) -> None:
         plan = self.ground.plan
+        await self.ground.clocks.prepare()
         say("Starting the AWS API of each region.")
         self._programs.prepare(plan.images())
         regions = self.regions.values()
