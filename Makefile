@@ -42,7 +42,8 @@ tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quicksta
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
-	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py tests/twin/test_story.py
+	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py tests/twin/test_story.py \
+		tests/recovery/test_on_the_twin.py
 
 drill: twin ## Run every drill at speed 1, each on a twin of its own; or some: make drill ARGS="zone-lost"
 	@failed=; for name in $(or $(ARGS),$(notdir $(basename $(wildcard drills/*.toml)))); do \

@@ -1,7 +1,6 @@
 """`recovery`: what both regions are like, what a change of the writer would do, and that change.
 
 It is separate from `twin` because it knows none: what is drilled here is what runs against AWS.
-The commands of reconciliation and failback are added to this group by a module of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import click
 import msgspec
 
 from evertill.authority.taking import Taker
+from evertill.commands.recovery_guard import guard_group
 from evertill.commands.recovery_options import Given, surroundings_options
 from evertill.recovery import display, journal, report
 from evertill.recovery.errors import Forbidden, NotConfirmed
@@ -84,39 +84,60 @@ def plan_command(
     help="Fail over although the old primary shows signs of life.",
 )
 @click.option("--confirm", metavar="PHRASE", help="What the plan says to type, for a drill.")
+@click.option("--json", "is_json", is_flag=True, help="Print the report as JSON.")
 @surroundings_options
 def run_command(
-    *, given: Given, kind: str, target: str, is_lost: bool, confirm: str | None
+    *, given: Given, kind: str, target: str, is_lost: bool, confirm: str | None, is_json: bool
 ) -> None:
     """Carry out a switchover or a failover, and write its report.
 
-    Killed at any point, the same command goes on where it was.
+    Killed at any point, the same command goes on where it was. A loss may be confirmed that is
+    larger than expected: `lose up to 500 payments`.
     """
+    source = given.deployment.other(target)
+    if kind == FAILOVER:
+        given.forgo(source)
     with journal.alone(given.folder):
         taker = Taker(target)
         going = _going_on(given.folder, kind, target)
         if going is None:
             planned = _plan(given, cast("Kind", kind), target, taker)
+            if planned.is_done:
+                _say(f"{target} writes already: there is nothing to do.")
+                _tell_of(given, journal.last_ended(given.folder, kind, target), is_json=is_json)
+                return
             _check(planned, is_lost=is_lost)
-            click.echo(display.plan(planned))
+            _say(display.plan(planned))
             _confirm(planned, confirm)
             going = journal.begin(given.folder, planned)
         else:
-            going.write("resumed")
-            click.echo(f"Going on with {going.run_id}.")
-        run = Run(given.around, going, taker, key=given.key, say=click.echo)
+            _say(f"Going on with {going.run_id}.")
         try:
-            execute(run)
+            execute(Run(given.around, going, taker, key=given.key, say=_say))
         finally:
-            written = report.write(going, given.around.reports, given.around.pace.speed)
-        click.echo(written.summary)
-        click.echo(f"The report is {written.path}.")
+            report.write(going, given.around.reports, given.around.pace.speed)
+    _tell_of(given, going, is_json=is_json)
+
+
+def _tell_of(given: Given, run: Journal | None, *, is_json: bool) -> None:
+    """Print a run's report, which is written anew: a kill may have come before it."""
+    if run is None:
+        click.echo("{}" if is_json else "No report was written.")
+        return
+    written = report.write(run, given.around.reports, given.around.pace.speed)
+    text = f"{written.summary}\nThe report is {written.path}."
+    click.echo(written.document if is_json else text)
+
+
+def _say(text: str) -> None:
+    """Tell progress; what is printed at the end is the result, and stands alone in a pipe."""
+    click.echo(text, err=True)
 
 
 def _plan(given: Given, kind: Kind, target: str, taker: Taker) -> Plan:
-    source = given.deployment.other(target)
-    without = [source] if kind == FAILOVER else []
-    snapshot = Looker(given.around, taker.saw).look(without=without)
+    if kind == FAILOVER:
+        given.forgo(given.deployment.other(target))
+    snapshot = Looker(given.around, taker.saw).look()
     return make_plan(
         kind,
         target,
@@ -133,7 +154,7 @@ def _going_on(folder: Path, kind: str, target: str) -> Journal | None:
     if found is None or (found.plan.kind, found.plan.target) == (kind, target):
         return found
     found.write("superseded", text=f"{kind} to {target}")
-    click.echo(f"{found.run_id} was not finished; this run takes its place.")
+    _say(f"{found.run_id} was not finished; this run takes its place.")
     return None
 
 
@@ -150,10 +171,15 @@ def _check(planned: Plan, *, is_lost: bool) -> None:
 
 
 def _confirm(planned: Plan, given: str | None) -> None:
-    typed = given if given is not None else click.prompt(f"Type `{planned.phrase}` to go on")
+    typed = (
+        given if given is not None else click.prompt(f"Type `{planned.phrase}` to go on", err=True)
+    )
     if not accepts(planned, str(typed)):
         message = f"`{planned.phrase}` was asked for, not `{typed}`. Nothing was changed."
         raise NotConfirmed(message)
 
+
+# The commands of reconciliation and failback are added here, from a module of their own.
+recovery_group.add_command(guard_group)
 
 commands: list[click.Command] = [recovery_group]

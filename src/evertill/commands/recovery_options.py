@@ -33,6 +33,7 @@ class Given(msgspec.Struct, frozen=True):
     """What the user gave, made ready."""
 
     around: Surroundings
+    doors: simulated.Doors
     folder: Path
     key: str
 
@@ -40,6 +41,11 @@ class Given(msgspec.Struct, frozen=True):
     def deployment(self) -> Deployment:
         """Return the environment."""
         return self.around.deployment
+
+    def forgo(self, region: str) -> None:
+        """Call nothing of a region any more: it is failed over from."""
+        self.around.forgo(region)
+        self.doors.forgo(region)
 
 
 def surroundings_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,16 +116,17 @@ def _given(
         _lend_credentials()
         authorities = authorities or _existing(twin / "authorities.pem")
     given = variables.get(AUTHORITIES_VARIABLE)
+    doors = simulated.Doors(reached, deployment)
     around = Surroundings(
         deployment,
         endpoints=reached,
-        doors=simulated.doors(reached, deployment),
+        find_door=doors.find,
         authorities=authorities or (Path(given) if given else None),
         speed=_speed(variables, status, is_simulated=is_simulated),
         reports=Reports(_say),
     )
     key = variables.get(KEY_VARIABLE) or (simulated.demonstration_key(twin) if is_simulated else "")
-    return Given(around, folder, key)
+    return Given(around, doors, folder, key)
 
 
 def _endpoints(told: tuple[str, ...], deployment: Deployment) -> dict[str, str]:

@@ -43,7 +43,8 @@ def execute(run: Run) -> None:
         if name in journal.done:
             run.say(f" = {titles[name]}: done before")
             continue
-        journal.write("begun", name)
+        if not journal.has_begun(name):
+            journal.write("begun", name)
         run.say(f" > {titles[name]}")
         try:
             text = CARRY_OUT[name](run)
@@ -70,12 +71,12 @@ def _end(run: Run) -> None:
 
 
 def steps_s(journal: Journal, speed: float) -> dict[str, float]:
-    """Return how long each step took, by its last beginning and its end."""
+    """Return how long each step took, from its first beginning to its end, kills and pauses too."""
     begun: dict[str, str] = {}
     took: dict[str, float] = {}
     for line in journal.lines:
         if line.event == "begun":
-            begun[line.step] = line.at
+            begun.setdefault(line.step, line.at)
         elif line.event == "done" and line.step in begun:
             took[line.step] = round(between_s(begun[line.step], line.at) * speed, 3)
     return took

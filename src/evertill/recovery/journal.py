@@ -21,13 +21,13 @@ from evertill.recovery.evaluate import Left
 from evertill.recovery.pace import moment
 from evertill.recovery.plan import Kind, Plan
 
-FILE: Final = "journal.jsonl"
+FILE: Final = "steps.journal.ndjson"
 PLAN: Final = "plan.json"
 LEFT: Final = "left.json"
 LOCK: Final = "lock"
 RUNS_MAX: Final = 10_000
 
-Event = Literal["started", "resumed", "begun", "fact", "done", "failed", "ended", "superseded"]
+Event = Literal["started", "begun", "fact", "done", "failed", "ended", "superseded"]
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,6 +64,10 @@ class Journal:
         """Return the steps that are done."""
         return {line.step for line in self.lines if line.event == "done"}
 
+    def has_begun(self, step: str) -> bool:
+        """Tell whether a step was begun before."""
+        return any(line.event == "begun" and line.step == step for line in self.lines)
+
     @property
     def is_open(self) -> bool:
         """Tell whether the run has not ended."""
@@ -80,8 +84,11 @@ class Journal:
         return line
 
     def note(self, **facts: object) -> None:
-        """Write down what was learned."""
-        self.write("fact", "", "", **facts)
+        """Write down what was learned, if it was not known: a run that goes on learns it again."""
+        known = self.facts
+        news = {name: value for name, value in facts.items() if known.get(name) != value}
+        if news:
+            self.write("fact", "", "", **news)
 
 
 @contextmanager
@@ -122,6 +129,14 @@ def unfinished(folder: Path) -> Journal | None:
     whole = b"".join(msgspec.json.encode(line) + b"\n" for line in found[-1].lines)
     os.truncate(found[-1].folder / FILE, len(whole))
     return found[-1]
+
+
+def last_ended(folder: Path, kind: str, target: str) -> Journal | None:
+    """Return the last run's journal if it was of that kind to that region, and came to its end."""
+    found = list(journals(folder))
+    if not found or (found[-1].plan.kind, found[-1].plan.target) != (kind, target):
+        return None
+    return found[-1] if any(line.event == "ended" for line in found[-1].lines) else None
 
 
 def journals(folder: Path) -> Iterator[Journal]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from evertill.authority.keeping import Leases
 from evertill.authority.lease import RENEW_INTERVAL_S, Lease, Look
@@ -76,19 +76,15 @@ class Looker:
         self._on_lease: Final = on_lease
         self._deployment: Final = around.deployment
 
-    def look(self, *, without: Sequence[str] = ()) -> Snapshot:
-        """Return what is seen; the APIs and the databases of regions `without` are not asked."""
+    def look(self) -> Snapshot:
+        """Return what is seen."""
         with ThreadPoolExecutor(WORKERS_MAX) as pool:
-            lease = pool.submit(self._lease, without)
-            dns = _Asked(pool, lambda: self._dns(without))
-            regions = [
-                pool.submit(self._region, pool, name, is_asked=name not in without)
-                for name in self._deployment.regions
-            ]
+            lease = pool.submit(self._lease)
+            dns = _Asked(pool, self._dns)
+            regions = [pool.submit(self._region, pool, name) for name in self._deployment.regions]
             seen = tuple(item.result() for item in regions)
             found, moves, trouble = lease.result()
-            told = [name for name in self._deployment.regions if name not in without]
-            group = self._group(told)
+            group = self._group(self._around.asked())
             names, dns_trouble = dns.answer("DNS")
         return Snapshot(
             at=moment(),
@@ -113,9 +109,9 @@ class Looker:
                 continue
         return None
 
-    def _region(self, pool: ThreadPoolExecutor, name: str, *, is_asked: bool) -> RegionSeen:
-        ready = pool.submit(self._around.door(name).ready)
-        if not is_asked:
+    def _region(self, pool: ThreadPoolExecutor, name: str) -> RegionSeen:
+        ready = pool.submit(lambda: self._around.door(name).ready())
+        if name not in self._around.asked():
             seen = ready.result()
             return RegionSeen(name=name, is_ready=seen.is_ready, ready_text=seen.text)
         region = self._around.region(name).impatient()
@@ -139,10 +135,9 @@ class Looker:
             troubles=tuple(dict.fromkeys(troubles)),
         )
 
-    def _lease(self, without: Sequence[str]) -> tuple[Lease | None, bool | None, str]:
+    def _lease(self) -> tuple[Lease | None, bool | None, str]:
         """Return the lease, and whether its counter moves while we watch."""
-        names = [name for name in self._deployment.regions if name not in without]
-        leases, pace = self._around.leases(names), self._around.pace
+        leases, pace = self._around.leases(self._around.asked()), self._around.pace
         try:
             first = last = self._look_at(leases)
             end_s = pace.now_s() + LEASE_WATCH_S
@@ -162,9 +157,9 @@ class Looker:
         self._on_lease(answer, self._around.pace.now_s())
         return answer
 
-    def _dns(self, without: Sequence[str]) -> DnsSeen:
-        asked = [name for name in self._deployment.regions if name not in without]
-        return read_dns(self._around.region(asked[-1]), self._deployment)
+    def _dns(self) -> DnsSeen:
+        region = self._around.region(self._around.asked()[-1])
+        return read_dns(region.impatient(), self._deployment)
 
 
 def read_position(database: Database) -> Position:
@@ -214,19 +209,27 @@ def read_capacity(region: Region, deployment: Deployment) -> Capacity:
 
 def read_alarms(region: Region, deployment: Deployment) -> tuple[AlarmSeen, ...]:
     """Return the environment's alarms that are not OK, those that ring first."""
-    answer = region.call(
-        "cloudwatch",
-        "describe_alarms",
-        AlarmTypes=["MetricAlarm", "CompositeAlarm"],
-        MaxRecords=ALARMS_MAX,
-    )
+    told: list[dict[str, Any]] = []
+    page: dict[str, str] = {}
+    while True:
+        answer = region.call(
+            "cloudwatch",
+            "describe_alarms",
+            AlarmTypes=["MetricAlarm", "CompositeAlarm"],
+            MaxRecords=ALARMS_MAX,
+            **page,
+        )
+        told += [*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ())]
+        if not answer.get("NextToken"):
+            break
+        page = {"NextToken": answer["NextToken"]}
     found = [
         AlarmSeen(
             name=item["AlarmName"],
             state=item["StateValue"],
             since=item["StateUpdatedTimestamp"].isoformat(timespec="seconds"),
         )
-        for item in (*answer.get("MetricAlarms", ()), *answer.get("CompositeAlarms", ()))
+        for item in told
         if item["AlarmName"].endswith(f"-{deployment.suffix}") and item["StateValue"] != "OK"
     ]
     return tuple(sorted(found, key=lambda alarm: (alarm.state != "ALARM", alarm.name)))
@@ -262,27 +265,30 @@ def read_dns(region: Region, deployment: Deployment) -> DnsSeen:
 
     It may be down with us-east-1 while DNS itself goes on; then nobody here knows.
     """
-    impatient = region.impatient()
-    zones = impatient.call("route53", "list_hosted_zones_by_name", DNSName=deployment.domain)
-    zone = next(
-        item["Id"] for item in zones["HostedZones"] if item["Name"] == f"{deployment.domain}."
-    )
-    answer = impatient.call(
-        "route53",
-        "test_dns_answer",
-        HostedZoneId=zone,
-        RecordName=deployment.front,
-        RecordType="A",
-    )
-    checks = impatient.call("route53", "list_health_checks")["HealthChecks"]
+    answer = read_addresses(region, deployment, deployment.front)
+    checks = region.call("route53", "list_health_checks")["HealthChecks"]
     found = {}
     for name in deployment.regions:
         for check in checks:
             if check["HealthCheckConfig"].get("FullyQualifiedDomainName") == deployment.regional(
                 name
             ):
-                found[name] = _health(impatient, check["Id"])
-    return DnsSeen(answer=tuple(answer["RecordData"]), checks=found)
+                found[name] = _health(region, check["Id"])
+    return DnsSeen(answer=answer, checks=found)
+
+
+def read_addresses(region: Region, deployment: Deployment, name: str) -> tuple[str, ...]:
+    """Return what Route 53 answers for a name of the environment."""
+    zones = region.call("route53", "list_hosted_zones_by_name", DNSName=deployment.domain)
+    found = (zone for zone in zones["HostedZones"] if zone["Name"] == f"{deployment.domain}.")
+    answer = region.call(
+        "route53",
+        "test_dns_answer",
+        HostedZoneId=next(found)["Id"],
+        RecordName=name,
+        RecordType="A",
+    )
+    return tuple(answer["RecordData"])
 
 
 def _health(region: Region, identifier: str) -> str:

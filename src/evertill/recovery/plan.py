@@ -13,7 +13,7 @@ import msgspec
 
 from evertill.authority.lease import TAKEOVER_WAIT_S
 from evertill.recovery.deployment import Deployment
-from evertill.recovery.evaluate import Left, needed, signs_of_life
+from evertill.recovery.evaluate import ALARM, Left, needed, signs_of_life
 from evertill.recovery.snapshot import Frozen, Position, Snapshot
 
 Kind = Literal["switchover", "failover"]
@@ -74,6 +74,9 @@ class Plan(Frozen, frozen=True):
     steps: tuple[Step, ...]
     loss: Loss
     phrase: str
+    detected_at: str | None = None
+    # The target writes already: database and lease are its.
+    is_done: bool = False
     signs_of_life: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -128,6 +131,8 @@ def make_plan(
         ),
         loss=loss,
         phrase=_phrase(kind, target, loss),
+        detected_at=_detected_at(snapshot, loss.since),
+        is_done=_is_done(snapshot, target),
         signs_of_life=signs_of_life(snapshot, source, target),
         refusals=_refusals(kind, snapshot, source, target),
         unknown=_unknown(kind, snapshot, source, target),
@@ -173,6 +178,20 @@ def accepts(plan: Plan, typed: str) -> bool:
     if plan.kind != FAILOVER or plan.loss.payments is None or not number.isdecimal():
         return False
     return words.startswith("lose up to ") and int(number) >= plan.loss.payments
+
+
+def _is_done(snapshot: Snapshot, target: str) -> bool:
+    group, lease = snapshot.group, snapshot.lease
+    if group is None or lease is None:
+        return False
+    return (group.writer, lease.region, group.change) == (target, target, None)
+
+
+def _detected_at(snapshot: Snapshot, since: str | None) -> str | None:
+    """Return when the first alarm that rings now began to, after the last replicated commit."""
+    alarms = [alarm for region in snapshot.regions for alarm in region.alarms or ()]
+    rung = [alarm.since for alarm in alarms if alarm.state == ALARM]
+    return min((at for at in rung if since is not None and at >= since), default=None)
 
 
 def _phrase(kind: Kind, target: str, loss: Loss) -> str:

@@ -20,6 +20,8 @@ from evertill.recovery.pace import moment
 
 CONNECT_TIMEOUT_S: Final = 2.0
 READ_TIMEOUT_S: Final = 10.0
+# A question that needs no answer gets as little of our time as a region in trouble may cost.
+IMPATIENT_TIMEOUT_S: Final = 4.0
 ATTEMPTS_MAX: Final = 5
 BACKOFF_MIN_S: Final = 0.2
 BACKOFF_MAX_S: Final = 4.0
@@ -88,26 +90,36 @@ class Region:
         endpoint: str = "",
         reports: Reports | None = None,
         *,
-        attempts_max: int = ATTEMPTS_MAX,
+        is_impatient: bool = False,
     ) -> None:
         """Reach it at `endpoint`, or where AWS has it; nothing is called yet."""
         self.name: Final = name
         self.endpoint: Final = endpoint
+        self.is_forgone = False
         self._reports: Final = reports or Reports()
-        self._attempts_max: Final = attempts_max
+        self._attempts_max: Final = 1 if is_impatient else ATTEMPTS_MAX
+        self._timeout_s: Final = IMPATIENT_TIMEOUT_S if is_impatient else READ_TIMEOUT_S
         self._clients: dict[str, Any] = {}
         # The SDK's default session must not make clients in two threads at a time.
         self._lock: Final = threading.Lock()
 
     def impatient(self) -> Region:
         """Return the same region for questions that need no answer: each is asked once."""
-        return Region(self.name, self.endpoint, self._reports, attempts_max=1)
+        region = Region(self.name, self.endpoint, self._reports, is_impatient=True)
+        region.is_forgone = self.is_forgone
+        return region
+
+    def forgo(self) -> None:
+        """Call nothing of this region any more: whoever fails over from it must not need it."""
+        self.is_forgone = True
 
     def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:  # noqa: ANN401 - AWS's parameters
         """Call an operation, again while that may help.
 
         Raise CallRefused, whose `aws_code` field tells why, or RegionSilent.
         """
+        if self.is_forgone:
+            raise RegionSilent(f"{self.name} is not asked: this is a failover from it.")
         for left in reversed(range(self._attempts_max)):
             began_s = time.monotonic()
             try:
@@ -155,7 +167,7 @@ class Region:
                     endpoint_url=self.endpoint or None,
                     config=Config(
                         connect_timeout=CONNECT_TIMEOUT_S,
-                        read_timeout=READ_TIMEOUT_S,
+                        read_timeout=self._timeout_s,
                         retries={"total_max_attempts": 1},
                         max_pool_connections=16,
                     ),

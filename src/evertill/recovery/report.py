@@ -56,16 +56,18 @@ class Written(NamedTuple):
 
     path: Path
     summary: str
+    document: str
 
 
 def write(journal: Journal, reports: Reports, speed: float) -> Written:
     """Write the report beside the journal."""
     told = make(journal, reports, speed)
     folder = journal.folder
-    (folder / JSON).write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+    document = msgspec.json.format(msgspec.json.encode(told)).decode()
+    (folder / JSON).write_text(document, encoding="utf-8")
     (folder / MARKDOWN).write_text(_markdown(told), encoding="utf-8")
     (folder / TIMELINE).write_text(_timeline(told, journal, speed), encoding="utf-8")
-    return Written(folder / MARKDOWN, _summary(told))
+    return Written(folder / MARKDOWN, _summary(told), document)
 
 
 def make(journal: Journal, reports: Reports, speed: float) -> RunReport:
@@ -106,8 +108,8 @@ def _parts(journal: Journal, speed: float) -> tuple[Part, ...]:
     started = journal.lines[0].at
     moments: dict[str, tuple[str | None, str | None]] = {
         # The run begins when somebody has confirmed it: what is before is theirs.
-        "detect": (outage_at, facts.get("detected_at")),
-        "decide": (facts.get("detected_at"), started),
+        "detect": (outage_at, journal.plan.detected_at),
+        "decide": (journal.plan.detected_at or outage_at, started),
         "fence": (_begun(journal, "fence"), _done(journal, "fence")),
         "promote": (_begun(journal, "database"), _done(journal, "database")),
         "route": (_begun(journal, "writable"), facts.get("ready_at")),

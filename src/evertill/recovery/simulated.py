@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -18,10 +18,13 @@ import httpx
 
 from evertill.domain.errors import EvertillError
 from evertill.recovery.deployment import Deployment
+from evertill.recovery.observing import read_addresses
 from evertill.recovery.regions import Region
 
 HTTPS_PORT: Final = 8443
 STATUS_TIMEOUT_S: Final = 5.0
+# Where nobody answers: the service of a region that is lost, and whose address is not known.
+NOWHERE: Final = "https://127.0.0.1:9"
 
 
 def control(folder: Path) -> dict[str, Any]:
@@ -58,24 +61,41 @@ def is_simulated(endpoint: str) -> bool:
         return host == "localhost"
 
 
-def doors(endpoints: Mapping[str, str], deployment: Deployment) -> dict[str, str]:
-    """Return where the services of simulated regions are, as far as their APIs tell."""
-    found = {}
-    for name, endpoint in endpoints.items():
-        if is_simulated(endpoint):
-            address = _address(Region(name, endpoint, attempts_max=1), deployment)
-            # Port 9 is where nobody answers: a region that is lost, and whose address is not known.
-            found[name] = f"https://{address}:{HTTPS_PORT}" if address else "https://127.0.0.1:9"
-    return found
+class Doors:
+    """Finds the services of simulated regions, by APIs that may be asked."""
 
+    def __init__(self, endpoints: Mapping[str, str], deployment: Deployment) -> None:
+        """Find the services of the regions behind `endpoints`."""
+        self._regions: Final = {
+            name: Region(name, endpoint, is_impatient=True) for name, endpoint in endpoints.items()
+        }
+        self._deployment: Final = deployment
 
-def _address(region: Region, deployment: Deployment) -> str:
-    try:
-        answer = region.call("elbv2", "describe_load_balancers", Names=[deployment.named("alb")])
-    except EvertillError:
-        return ""
-    zones = answer["LoadBalancers"][0]["AvailabilityZones"]
-    addresses = [
-        address["IpAddress"] for zone in zones for address in zone.get("LoadBalancerAddresses", ())
-    ]
-    return addresses[0] if addresses else ""
+    def forgo(self, name: str) -> None:
+        """Call nothing of a region any more."""
+        if name in self._regions:
+            self._regions[name].forgo()
+
+    def find(self, name: str) -> str:
+        """Return where a region's service is: by its own API, else as Route 53's tells it."""
+        if name not in self._regions or not is_simulated(self._regions[name].endpoint):
+            return f"https://{self._deployment.regional(name)}"
+        addresses = self._own(name) or self._named(name)
+        return f"https://{addresses[0]}:{HTTPS_PORT}" if addresses else NOWHERE
+
+    def _own(self, name: str) -> Sequence[str]:
+        try:
+            answer = self._regions[name].call(
+                "elbv2", "describe_load_balancers", Names=[self._deployment.named("alb")]
+            )
+        except EvertillError:
+            return ()
+        zones = answer["LoadBalancers"][0]["AvailabilityZones"]
+        return [item["IpAddress"] for zone in zones for item in zone["LoadBalancerAddresses"]]
+
+    def _named(self, name: str) -> Sequence[str]:
+        other = self._regions[self._deployment.other(name)]
+        try:
+            return read_addresses(other, self._deployment, self._deployment.regional(name))
+        except (EvertillError, KeyError, StopIteration):
+            return ()

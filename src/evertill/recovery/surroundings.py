@@ -6,7 +6,7 @@ that what differs in a simulation (addresses, a clock that runs faster) is told 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +28,12 @@ class Surroundings:
         deployment: Deployment,
         *,
         endpoints: Mapping[str, str],
-        doors: Mapping[str, str],
+        find_door: Callable[[str], str],
         authorities: Path | None,
         speed: float,
         reports: Reports,
     ) -> None:
-        """Reach regions at `endpoints` and their services at `doors`, else where AWS has them."""
+        """Reach regions at `endpoints`, else where AWS has them, and services at `find_door`."""
         self.deployment: Final = deployment
         self.pace: Final = Pace(speed)
         self.reports: Final = reports
@@ -44,14 +44,9 @@ class Surroundings:
             name: Database(region, deployment, authorities)
             for name, region in self._regions.items()
         }
-        self._doors: Final = {
-            name: Door(
-                doors.get(name) or f"https://{deployment.regional(name)}",
-                deployment.regional(name),
-                authorities,
-            )
-            for name in deployment.regions
-        }
+        self._find_door: Final = find_door
+        self._authorities: Final = authorities
+        self._doors: Final[dict[str, Door]] = {}
 
     def region(self, name: str) -> Region:
         """Return a region's APIs."""
@@ -63,7 +58,18 @@ class Surroundings:
 
     def door(self, name: str) -> Door:
         """Return a region's service."""
+        if name not in self._doors:
+            url = self._find_door(name)
+            self._doors[name] = Door(url, self.deployment.regional(name), self._authorities)
         return self._doors[name]
+
+    def forgo(self, name: str) -> None:
+        """Call nothing of a region any more."""
+        self._regions[name].forgo()
+
+    def asked(self) -> list[str]:
+        """Return the regions whose APIs are called."""
+        return [name for name, region in self._regions.items() if not region.is_forgone]
 
     def leases(self, names: Sequence[str]) -> Leases:
         """Return the write lease as the replicas of the regions `names` tell it, the last first.

@@ -11,48 +11,21 @@ from typing import Final
 
 from evertill.domain.errors import EvertillError
 from evertill.recovery import rds
-from evertill.recovery.doors import Door
 from evertill.recovery.observing import read_alarms, read_capacity
-from evertill.recovery.pace import Pace, moment
 from evertill.recovery.steps.running import Run
 
 TASKS_TIMEOUT_S: Final = 300.0
-# Back to 99 %: so many of the last hundred questions were answered with 200.
-QUESTIONS: Final = 100
-ANSWERED_MIN: Final = 99
-QUESTION_INTERVAL_S: Final = 0.05
-STEADY_TIMEOUT_S: Final = 120.0
 
 
 def look_after(run: Run) -> str:
     """Do and check what remains; return it in a sentence."""
-    notes = [_steady(run), _guard(run), _capacity(run), *_old_region(run), *_secret(run)]
+    notes = [_guard(run), _capacity(run), *_old_region(run), *_secret(run)]
     notes += _alarms(run)
     found = [note for note in notes if note]
     run.journal.note(notes=found)
     for note in found:
         run.say(f"   {note}")
     return f"{len(found)} things looked after"
-
-
-def _steady(run: Run) -> str:
-    took_s = _until_steady(run.around.door(run.plan.target), run.pace)
-    if took_s is None:
-        return f"{run.plan.target} does not answer {ANSWERED_MIN} of {QUESTIONS} questions yet."
-    if "steady_at" not in run.facts:
-        run.journal.note(steady_at=moment())
-    return f"{run.plan.target} answers {ANSWERED_MIN} of {QUESTIONS} questions and more."
-
-
-def _until_steady(door: Door, pace: Pace) -> float | None:
-    begun_s = pace.now_s()
-    last: list[bool] = []
-    while sum(last) < ANSWERED_MIN or len(last) < QUESTIONS:
-        if pace.now_s() - begun_s > STEADY_TIMEOUT_S:
-            return None
-        last = [*last, door.ready().is_ready][-QUESTIONS:]
-        pace.sleep(QUESTION_INTERVAL_S)
-    return pace.now_s() - begun_s
 
 
 def _guard(run: Run) -> str:

@@ -35,7 +35,10 @@ def change_writer(run: Run) -> str:
     except StepFailed as failure:
         if not run.is_switchover or _read(run).writer != run.plan.source:
             raise
-        raise StepFailed(f"{failure} {give_back(run)}: payments go on there.") from None
+        told = give_back(run)
+        # The fence is undone, so this run must not go on behind it.
+        run.journal.write("superseded", text=f"given up: {told}")
+        raise StepFailed(f"{failure} {told}: payments go on there.") from None
 
 
 def _read(run: Run) -> GlobalSeen:

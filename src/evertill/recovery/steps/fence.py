@@ -14,6 +14,7 @@ from typing import Final
 from evertill.authority.lease import TAKEOVER_WAIT_S, Lease, Take
 from evertill.authority.table import LeaseUnreachable
 from evertill.authority.taking import take_from_fenced
+from evertill.recovery import rds
 from evertill.recovery.errors import StepFailed
 from evertill.recovery.steps.running import Run
 
@@ -39,6 +40,11 @@ def give_back(run: Run) -> str:
 def _fence_database(run: Run) -> str:
     lease = run.lease()
     if lease.region == run.plan.target:
+        group = rds.read_global(
+            run.around.region(run.plan.target), run.around.deployment.global_database
+        )
+        if group.writer == run.plan.target:
+            return f"{run.plan.target} holds the lease and the database already"
         # Taken before a kill; the database was fenced before that.
         epoch = lease.epoch
         run.around.database(run.plan.source).ask(

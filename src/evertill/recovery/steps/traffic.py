@@ -14,6 +14,7 @@ from evertill.recovery.observing import read_dns
 from evertill.recovery.pace import moment
 from evertill.recovery.steps.payment import try_payment
 from evertill.recovery.steps.running import Run
+from evertill.recovery.steps.steady import measure
 
 READY_TIMEOUT_S: Final = 300.0
 # Three checks at intervals of ten seconds, by checkers that do not begin together, and some more.
@@ -39,11 +40,13 @@ def follow_traffic(run: Run) -> str:
     trouble = try_payment(run)
     if trouble:
         run.say(f"   The first payment: {trouble}")
+    run.say(f"   {measure(run)}.")
     return _wait_for_dns(run)
 
 
 def _wait_for_dns(run: Run) -> str:
-    region, deployment = run.around.region(run.plan.target), run.around.deployment
+    # Asked once at a time: if Route 53's API is down, DNS goes on, and nothing waits for it.
+    region, deployment = run.around.region(run.plan.target).impatient(), run.around.deployment
     wanted = deployment.regional(run.plan.target)
     failures, last = 0, ""
 

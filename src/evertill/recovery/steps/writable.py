@@ -17,7 +17,11 @@ WRITABLE_TIMEOUT_S: Final = 600.0
 def verify_writable(run: Run) -> str:
     """Commit something that changes nothing; return in which epoch."""
     database = run.around.database(run.plan.target)
-    epoch = run.lease().epoch
+    lease = run.lease()
+    if lease.region != run.plan.target:
+        message = f"{lease.region} holds the write lease, and not {run.plan.target}"
+        raise StepFailed(f"{message}: somebody else changes the writer as well.")
+    epoch = lease.epoch
     last = "not asked yet"
 
     def is_writable() -> bool:
