@@ -1,8 +1,8 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests test-twin bench bench-large bench-journal \
-	bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
+.PHONY: help up test lint format types check-types tests test-twin test-drills drill bench \
+	bench-large bench-journal bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
 	lint-tools \
 	clean-state clean
 
@@ -27,7 +27,7 @@ help: ## Show this list
 up: runtime ## Start PostgreSQL and the payment service here; Ctrl-C stops both, the data stays
 	@exec $(BIN)/evertill up $(ARGS)
 
-test: lint types tests test-twin ## Run everything that CI runs: linters, types and all tests
+test: lint types tests test-twin test-drills ## Run everything that CI runs: linters, types and all tests
 
 lint: dev ## Check style and formatting
 	@$(BIN)/ruff check
@@ -45,6 +45,16 @@ tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quicksta
 
 test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
 	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest $(TWIN_TESTS)
+
+drill: twin ## Run every drill at speed 1, each on a twin of its own; or some: make drill ARGS="zone-lost"
+	@failed=; for name in $(or $(ARGS),$(notdir $(basename $(wildcard drills/*.toml)))); do \
+		$(BIN)/evertill drill run $$name --folder .evertill/drills/$$name \
+			|| failed="$$failed $$name"; done; \
+	$(BIN)/evertill drill table .evertill/drills; \
+	if [ -n "$$failed" ]; then echo "Failed:$$failed"; exit 1; fi
+
+test-drills: dev ## Run three drills fast: a task killed, the writer killed, a planned switchover
+	@EVERTILL_TEST_DRILLS=1 $(BIN)/python -m pytest tests/drill/test_smoke.py
 
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
