@@ -1,9 +1,9 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests test-twin bench bench-large bench-journal \
-	bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
-	lint-tools \
+.PHONY: help up test lint format types check-types tests test-twin test-console \
+	bench bench-large bench-journal bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
+	lint-tools console \
 	clean-state clean
 
 BIN := .venv/bin
@@ -44,6 +44,9 @@ tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quicksta
 test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
 	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py
 
+test-console: console ## Drive the console in headless Chromium; screenshots go to build/console
+	@EVERTILL_TEST_CONSOLE=1 $(BIN)/python -m pytest tests/twin/console/test_browser.py
+
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -74,7 +77,7 @@ bench-validation: dev ## Measure cold and warm starts of the validation function
 	@$(BIN)/python -m benchmarks.validation $(ARGS)
 
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
-	@cd requirements && for name in runtime infra twin dev lint; do \
+	@cd requirements && for name in runtime infra twin dev lint console; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; \
@@ -107,6 +110,9 @@ twin:
 
 dev:
 	@sh scripts/bootstrap dev
+
+console:
+	@sh scripts/bootstrap console
 
 lint-tools:
 	@sh scripts/bootstrap lint

@@ -119,7 +119,9 @@ class MadeUpTwin:
         }
         self.active.append(active)
         words = " ".join(f"{name}={value}" for name, value in shown.items())
-        self.tell(str(shown.get("region", "")), "fault.set", f"{fault} {words}.", fault=fault)
+        named = {f"parameter_{name}": value for name, value in shown.items()}
+        region = str(shown.get("region", ""))
+        self.tell(region, "fault.set", f"{fault} {words}.", fault=fault, **named)
         if fault == "lose-zone":
             self._ring("ecs-low-task-count-dev")
         return 201, active

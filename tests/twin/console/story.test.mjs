@@ -89,6 +89,24 @@ test("a region that falls behind and the link that is cut are told", () => {
     ];
   }));
   assert.match(told.text, /^The link from us-east-1 to us-east-2 is cut\./);
+  assert.match(told.text, /us-east-2 is 14 s behind\./);
+  assert.equal(told.tone, "warn");
+});
+
+test("a link that is cut both ways is told once", () => {
+  const cut = { is_cut: true, delay_ms: 0, bytes_per_s: 0 };
+  const told = story(steady((status) => {
+    status.links = [
+      { from: "us-east-1", to: "us-east-2", ...cut }, { from: "us-east-2", to: "us-east-1", ...cut },
+    ];
+  }));
+  assert.match(told.text, /^The link between us-east-1 and us-east-2 is cut\. us-east-1 still/);
+});
+
+test("a region that falls behind by itself is told, and troubles nobody else", () => {
+  const told = story(steady((status) => {
+    status.regions["us-east-2"].database.clusters[0].lag_ms = 14_000;
+  }));
   assert.match(told.text, /us-east-2 falls behind: 14 s by now\./);
   assert.equal(told.tone, "warn");
 });

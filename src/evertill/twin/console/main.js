@@ -8,11 +8,13 @@ import { clients, links, regions } from "./map.js";
 import { EMPTY, isAnother, withEvent, withStatus } from "./history.js";
 import { draw } from "./wires.js";
 import { kindDialog, mailDialog, panel, targetDialog, valueOf } from "./faults.js";
-import { patch } from "./dom.js";
+import { h, patch } from "./dom.js";
 import { silence, story } from "./story.js";
 import { Stream } from "./stream.js";
 
 const ANSWER_TIMEOUT_MS = 60_000;
+// Longer names may be broken, or they would be wider than a narrow page.
+const NAME_MAX = 16;
 const at = (id) => document.getElementById(id);
 
 let memory = EMPTY;
@@ -21,9 +23,11 @@ let isDrawing = false;
 
 const stream = new Stream("events", {
   status(status) {
-    const isNew = memory.status === null || isAnother(memory, status);
+    const isOther = isAnother(memory, status);
+    const isNew = isOther || memory.status === null;
     memory = withStatus(memory, status);
     if (isNew) begin();
+    if (isOther) stream.connect();
     connection("live", "live");
     say(story(status, memory.since));
     redraw();
@@ -39,7 +43,9 @@ const stream = new Stream("events", {
   },
 });
 
-/** A twin that was not known before: its mails and its faults are asked for. */
+/** A twin that was not known before: its mails and its faults are asked for.
+ *
+ * Its events have numbers of their own, so the stream also begins anew, from the first of them. */
 function begin() {
   loadMails();
   loadFaults();
@@ -55,9 +61,15 @@ function connection(state, words) {
 
 function say({ tone, text, announcement }) {
   at("sentence").dataset.tone = tone;
-  patch(at("sentence-text"), [{ text, key: null }]);
+  patch(at("sentence-text"), unbroken(text));
   patch(at("announcement"), [{ text: announcement, key: null }]);
   document.title = `${tone === "ok" ? "" : "⚠ "}Evertill twin`;
+}
+
+/** Put names such as us-east-1 where no line breaks them. */
+function unbroken(text) {
+  return text.split(/(\b[a-z0-9]+(?:-[a-z0-9]+)+\b)/).map((part, place) =>
+    place % 2 && part.length <= NAME_MAX ? h("span", { class: "name" }, part) : { text: part });
 }
 
 /** Draw once for all that came since the last frame; a page in the background draws nothing. */

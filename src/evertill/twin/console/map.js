@@ -4,7 +4,9 @@
 // way down (load balancer, services, databases), columns are zones; nothing knows anyone's names.
 
 import { h, icon } from "./dom.js";
-import { LAG_NOTABLE_MS, answersFrom, hasSource, isDown, lagOf, wantedOf } from "./story.js";
+import {
+  LAG_NOTABLE_MS, answersFrom, hasSource, isDown, lagOf, linksOf, wantedOf,
+} from "./story.js";
 import { brief, count, lag, short } from "./words.js";
 
 const ROLES = { active: "takes payments", standby: "standby", lost: "lost" };
@@ -35,11 +37,11 @@ export function regions(status) {
 
 /** Describe the links that are not as they should be. */
 export function links(status) {
-  return status.links.map((item) => h(
+  return linksOf(status).map((item) => h(
     "li",
     { key: `${item.from}>${item.to}`, "data-link": `${item.from}>${item.to}` },
     icon(item.is_cut ? "cut" : "clock"),
-    `${item.from} → ${item.to}: ${linkWords(item)}`,
+    `${item.from} ${item.isBoth ? "↔" : "→"} ${item.to}: ${linkWords(item)}`,
   ));
 }
 

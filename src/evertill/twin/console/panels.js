@@ -68,10 +68,20 @@ export function timeline(events) {
       "data-tone": toneOf(event) },
     h("span", { class: "at" }, clock(event.at_s)),
     icon(iconOf(event)),
-    h("span", { class: "what" }, event.text,
-      event.region && !event.text.includes(event.region)
+    h("span", { class: "what" }, textOf(event),
+      event.region && !textOf(event).includes(event.region)
         ? h("span", { class: "where" }, event.region) : null),
   ));
+}
+
+/** An event in words: as it was told, and of a fault without the whole of long ids. */
+export function textOf(event) {
+  if (!event.kind.startsWith("fault.") || !event.fields?.fault) return event.text;
+  const prefix = "parameter_";
+  const given = Object.entries(event.fields).filter(([name]) => name.startsWith(prefix));
+  const named = Object.fromEntries(given.map(([name, value]) => [name.slice(prefix.length), value]));
+  const undone = event.kind === "fault.undone" ? " was undone" : "";
+  return `${event.fields.fault} ${parametersOf(named)}`.trim() + undone;
 }
 
 /** How an event is to be taken: fault, bad, good or plain. */

@@ -56,11 +56,25 @@ export function troublesOf(status) {
     const gone = new Set(lost.map(([zone]) => zone));
     found.push(...databaseTroubles(name, region, gone), ...serviceTroubles(name, region, gone));
   }
-  for (const link of status.links.filter((item) => item.is_cut)) {
-    const text = `the link from ${link.from} to ${link.to} is cut`;
+  for (const link of linksOf(status).filter((item) => item.is_cut)) {
+    const text = link.isBoth
+      ? `the link between ${link.from} and ${link.to} is cut`
+      : `the link from ${link.from} to ${link.to} is cut`;
     found.push({ key: `link:${link.from}:${link.to}`, weight: 3, short: text });
   }
   return found.sort((one, other) => other.weight - one.weight);
+}
+
+/** The links that are not plain; two directions that are alike are one. */
+export function linksOf(status) {
+  const isBack = (one, other) => one.from === other.to && one.to === other.from
+    && one.is_cut === other.is_cut && one.delay_ms === other.delay_ms
+    && one.bytes_per_s === other.bytes_per_s;
+  return status.links.flatMap((link, at) => {
+    if (status.links.slice(0, at).some((other) => isBack(link, other))) return [];
+    const isBoth = status.links.slice(at + 1).some((other) => isBack(link, other));
+    return [{ ...link, isBoth }];
+  });
 }
 
 /** The region that takes payments by its role, null where none or several do. */
@@ -213,6 +227,10 @@ function followers(status) {
     if (!hasSource(status)) {
       const text = `${name} stands by with what was copied to it.`;
       parts.push({ text, steady: text });
+      continue;
+    }
+    if (status.links.some((link) => link.is_cut && [link.from, link.to].includes(name))) {
+      parts.push({ text: `${name} is ${lag(behind)} behind.`, steady: `${name} falls behind.` });
       continue;
     }
     const steady = `${name} ${behind < LAG_NOTABLE_MS ? "follows" : "falls behind"}.`;
