@@ -42,7 +42,7 @@ tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quicksta
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
-	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py
+	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py tests/twin/test_story.py
 
 test-console: console ## Drive the console in headless Chromium; screenshots go to build/console
 	@EVERTILL_TEST_CONSOLE=1 $(BIN)/python -m pytest tests/twin/console/test_browser.py

@@ -16,13 +16,19 @@ from evertill.quickstart.backing import shown
 from evertill.quickstart.demo import Demo
 from evertill.quickstart.state import State
 from evertill.twin.plan.images import OURS
-from evertill.twin.running.ground import AUTHORITIES
+from evertill.twin.running.ground import AUTHORITIES, Wanted
 from evertill.twin.running.session import running, until_told_to_stop
 from evertill.twin.running.twin import Twin
 
 
 def run(
-    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
+    path: Path,
+    folder: Path,
+    *,
+    speed: float,
+    count_max: int | None,
+    allows_unsupported: bool,
+    wanted: Wanted,
 ) -> None:
     """Run the assembly at `path` until told to stop; raise a TwinError if it cannot be."""
     absolute = folder.absolute()
@@ -35,6 +41,7 @@ def run(
             speed=speed,
             count_max=count_max,
             allows_unsupported=allows_unsupported,
+            wanted=wanted,
         ) as twin:
             click.echo(await _welcome(twin, folder))
             await until_told_to_stop()
@@ -47,8 +54,9 @@ async def _welcome(twin: Twin, folder: Path) -> str:
     lines = [f"The twin runs {' and '.join(twin.regions)}.", ""]
     lines += [f"  AWS API  {url}  ({region})" for region, url in twin.endpoints.items()]
     lines += [f"  DNS      {twin.server.host}:{twin.server.port}"]
+    lines += [f"  Console  {twin.control_url}"]
     lines += [f"  Events   {shown(folder / 'events.jsonl')}"]
-    key = await _demonstration(twin, folder)
+    key = twin.key = await _demonstration(twin, folder)
     if twin.door is not None and key is not None:
         port = next(port for port, behind in twin.door.doors.ports if behind == 443)  # noqa: PLR2004 - HTTPS
         access = Demo(f"https://localhost:{port}", key)
