@@ -1,9 +1,9 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests test-twin test-drills drill bench \
-	bench-large bench-journal bench-validation openapi synth lint-infra validation-asset locks runtime infra twin dev \
-	lint-tools \
+.PHONY: help up test lint format types check-types tests test-twin test-drills test-console drill \
+	bench bench-large bench-journal bench-validation openapi synth lint-infra validation-asset \
+	locks runtime infra twin dev lint-tools console \
 	clean-state clean
 
 BIN := .venv/bin
@@ -56,6 +56,9 @@ drill: twin ## Run every drill at speed 1, each on a twin of its own; or some: m
 test-drills: dev ## Run three drills fast: a task killed, the writer killed, a planned switchover
 	@EVERTILL_TEST_DRILLS=1 $(BIN)/python -m pytest tests/drill/test_smoke.py
 
+test-console: console ## Drive the console in headless Chromium; screenshots go to build/console
+	@EVERTILL_TEST_CONSOLE=1 $(BIN)/python -m pytest tests/twin/console/test_browser.py
+
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -86,7 +89,7 @@ bench-validation: dev ## Measure cold and warm starts of the validation function
 	@$(BIN)/python -m benchmarks.validation $(ARGS)
 
 locks: ## Resolve the requirements anew into the hashed locks (needs uv)
-	@cd requirements && for name in runtime infra twin dev lint; do \
+	@cd requirements && for name in runtime infra twin dev lint console; do \
 		uv pip compile --quiet --universal --python-version 3.11 --upgrade \
 			--generate-hashes --only-binary :all: --no-emit-index-url --no-emit-find-links \
 			--no-header --no-annotate $$name.in -o $$name.txt || exit 1; \
@@ -119,6 +122,9 @@ twin:
 
 dev:
 	@sh scripts/bootstrap dev
+
+console:
+	@sh scripts/bootstrap console
 
 lint-tools:
 	@sh scripts/bootstrap lint

@@ -44,6 +44,13 @@ LOCKS = {
         "requirements/twin.txt",
         "requirements/dev.txt",
     ),
+    "console": (
+        "requirements/runtime.txt",
+        "requirements/infra.txt",
+        "requirements/twin.txt",
+        "requirements/dev.txt",
+        "requirements/console.txt",
+    ),
     LINT: ("requirements/lint.txt",),
 }
 PIP_PYTHON_OPTION_SINCE = (22, 3)
