@@ -1,9 +1,9 @@
 # Every target makes what it needs first. `make` alone prints what there is.
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format types check-types tests test-twin test-drills test-console drill \
-	bench bench-large bench-journal bench-validation openapi synth lint-infra validation-asset \
-	locks runtime infra twin dev lint-tools console \
+.PHONY: help up up-lite test lint format types check-types tests test-twin test-drills \
+	test-console drill bench bench-large bench-journal bench-validation openapi synth assembly \
+	lint-infra validation-asset locks runtime infra twin dev lint-tools console \
 	clean-state clean
 
 BIN := .venv/bin
@@ -11,9 +11,9 @@ BIN := .venv/bin
 WORKERS ?= 2
 # What starts a whole twin: these run one after another, with nothing beside them.
 TWIN_TESTS := tests/twin/test_twin.py tests/twin/test_story.py tests/recovery/test_on_the_twin.py
-# Arguments for the program that a target runs: make up ARGS="--port 8080"
+# Arguments for the program that a target runs: make up ARGS="--speed 10"
 ARGS ?=
-# The environment whose templates `make synth` writes: dev or prod.
+# The environment whose templates `make up` runs and `make synth` writes: dev or prod.
 ENV ?= dev
 
 # The validation function's code; with Amazon's authorities for RDS, where somebody has put them.
@@ -24,7 +24,11 @@ BUILD_ASSET = $(BIN)/python -m scripts.validation_asset $(AUTHORITIES:%=--author
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-up: runtime ## Start PostgreSQL and the payment service here; Ctrl-C stops both, the data stays
+up: twin ## Run two regions here, as the templates say; Ctrl-C stops, the data stays (ENV=prod: full size)
+	@$(BIN)/python -m scripts.assembly $(ENV)
+	@exec $(BIN)/evertill twin up build/assemblies/$(ENV) $(ARGS)
+
+up-lite: runtime ## Run PostgreSQL and the payment service alone: one region, on any system
 	@exec $(BIN)/evertill up $(ARGS)
 
 test: lint types tests test-twin test-drills ## Run everything that CI runs: linters, types and all tests
@@ -74,6 +78,9 @@ openapi: runtime ## Write the OpenAPI document anew from the typed models
 synth: infra $(ASSET) ## Write the CloudFormation templates to cdk.out; for production: make synth ENV=prod
 	@$(BIN)/python -m evertill.infrastructure $(ENV) $(ARGS)
 
+assembly: infra ## Write the templates that `make up` runs without the CDK (deploy/assemblies/dev) anew
+	@$(BIN)/python -m scripts.assembly --renew
+
 lint-infra: dev lint-tools $(ASSET) ## Run cfn-lint, cdk-nag, checkov and the IAM checks; print a table of counts
 	@$(BIN)/python -m evertill.audit $(ARGS)
 
@@ -99,9 +106,9 @@ locks: ## Resolve the requirements anew into the hashed locks (needs uv)
 			--no-header --no-annotate validation.in -o validation.txt || exit 1; fi; done
 
 clean-state: ## Delete the local database and everything else under .evertill (asks first)
-	@for pid in .evertill/*/postmaster.pid; do if [ -e "$$pid" ]; then \
+	@if [ -n "$$(find .evertill -name postmaster.pid 2>/dev/null)" ]; then \
 		echo 'Stop `make up` first; if it was killed, start it once more and stop it.'; \
-		exit 1; fi; done
+		exit 1; fi
 	@if [ "$(YES)" != 1 ]; then \
 		printf 'This deletes every payment in .evertill. Type yes to go on: '; \
 		read answer; [ "$$answer" = yes ] || { echo 'Nothing was deleted.'; exit 1; }; fi; \

@@ -6,6 +6,7 @@ It is separate from `running` because it works on templates, of any app.
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -112,7 +113,7 @@ def up_command(
     _need_the_twins_packages()
     from evertill.commands.twin_up import Wanted, run  # noqa: PLC0415 - needs those packages
 
-    run(
+    status = run(
         path,
         folder,
         speed=speed,
@@ -120,10 +121,17 @@ def up_command(
         allows_unsupported=allows_unsupported,
         wanted=Wanted(disk_mb or 0, clock_faults),
     )
+    raise SystemExit(status)
 
 
 def _need_the_twins_packages() -> None:
-    # Not HAProxy's, which is there for Linux alone: who starts it says so.
+    if sys.platform != "linux":
+        message = (
+            "The twin needs Linux (a load balancer, and an address of its own for each task); "
+            "`make up-lite` runs the payment service alone, here too."
+        )
+        raise UsageError(message)
+    # Not HAProxy's, which is not there for every processor: who starts it says so.
     if find_spec("psutil") is None or find_spec("trustme") is None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)

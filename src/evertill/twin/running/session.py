@@ -80,13 +80,35 @@ async def running(
             await twin.stop()
 
 
-async def until_told_to_stop() -> None:
-    """Wait for a signal to stop."""
-    told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOPPING:
-        loop.add_signal_handler(number, told.set)
-    await told.wait()
+class Stopping:
+    """The user's wish to stop, by a signal, from the first moment on.
+
+    Whoever waits for a start is cancelled by it, and undoes what was started; later it is awaited.
+    However often it is told, it is one wish: an end that is under way goes on in good order.
+    """
+
+    def __init__(self) -> None:
+        """Listen for the signals, on behalf of the task that runs now."""
+        self._told: Final = asyncio.Event()
+        self._starting: asyncio.Task[object] | None = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in STOPPING:
+            loop.add_signal_handler(number, self._tell)
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether it was wished."""
+        return self._told.is_set()
+
+    async def wait(self) -> None:
+        """Wait for the wish, once everything is started."""
+        self._starting = None
+        await self._told.wait()
+
+    def _tell(self) -> None:
+        if self._starting is not None and not self.is_told:
+            self._starting.cancel()
+        self._told.set()
 
 
 def _forget_what_was_in_memory(folder: Path) -> None:
