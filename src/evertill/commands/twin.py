@@ -111,7 +111,8 @@ def up_command(
     long as it takes.
     """
     _need_the_twins_packages()
-    from evertill.commands.twin_up import Wanted, run  # noqa: PLC0415 - needs those packages
+    from evertill.commands.twin_up import run  # noqa: PLC0415 - needs those packages
+    from evertill.twin.running.ground import Wanted  # noqa: PLC0415 - as above
 
     status = run(
         path,

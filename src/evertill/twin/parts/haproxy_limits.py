@@ -79,18 +79,21 @@ class _Scope:
 
     def add(self, test: Test) -> str:
         """Add a test and return the name of its variable."""
-        match test:
-            case Match():
-                condition = _condition(test)
-            case Not(inner):
-                condition = f"!{self._holds(inner)}"
-            case Every(tests):
-                condition = " ".join(map(self._holds, tests))
-            case Some(tests):
-                condition = " || ".join(map(self._holds, tests))
+        condition = self._condition(test)
         name = f"{self._prefix}_{len(self.lines)}"
         self.lines.append(f"http-request set-var({name}) bool(true) if {condition}")
         return name
+
+    def _condition(self, test: Test) -> str:
+        match test:
+            case Not():
+                return f"!{self._holds(test.test)}"
+            case Every():
+                return " ".join(map(self._holds, test.tests))
+            case Some():
+                return " || ".join(map(self._holds, test.tests))
+            case Match():
+                return _condition(test)
 
     def _holds(self, test: Test) -> str:
         return f"{{ var({self.add(test)}) -m bool }}"
