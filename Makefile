@@ -46,6 +46,7 @@ test-twin: dev ## Run two regions of the dev templates and take a payment there,
 		tests/recovery/test_on_the_twin.py
 
 drill: twin ## Run every drill at speed 1, each on a twin of its own; or some: make drill ARGS="zone-lost"
+	@[ -e cdk.out ] || $(MAKE) synth
 	@failed=; for name in $(or $(ARGS),$(notdir $(basename $(wildcard drills/*.toml)))); do \
 		$(BIN)/evertill drill run $$name --folder .evertill/drills/$$name \
 			|| failed="$$failed $$name"; done; \
