@@ -51,6 +51,7 @@ test-twin: dev ## Run two regions of the dev templates and take a payment there,
 	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest $(TWIN_TESTS)
 
 drill: twin ## Run every drill at speed 1, each on a twin of its own; or some: make drill ARGS="zone-lost"
+	@[ -e cdk.out ] || $(MAKE) synth
 	@failed=; for name in $(or $(ARGS),$(notdir $(basename $(wildcard drills/*.toml)))); do \
 		$(BIN)/evertill drill run $$name --folder .evertill/drills/$$name \
 			|| failed="$$failed $$name"; done; \

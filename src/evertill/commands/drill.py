@@ -28,7 +28,7 @@ from evertill.drill.run import run_drill
 from evertill.drill.twin_ground import TwinGround
 
 SPEED_MAX: Final = 60.0
-ASSEMBLY: Final = files.FOLDER.parent / "deploy" / "assemblies" / "dev"
+ASSEMBLIES: Final = (Path("build") / "assemblies" / "dev", Path("cdk.out"))
 TITLE_COLUMN: Final = 28
 REPORT: Final = "report.json"
 
@@ -56,9 +56,8 @@ def list_command(folder: Path) -> None:
 )
 @click.option(
     "--assembly",
-    type=click.Path(path_type=Path),
-    default=ASSEMBLY,
-    help="The templates that a twin of its own runs; else those of development in the checkout.",
+    type=click.Path(path_type=Path, exists=True),
+    help="The templates that a twin of its own runs; else the checkout's own, once they are made.",
 )
 @click.option("--speed", type=click.FloatRange(1, SPEED_MAX), default=1.0, show_default=True)
 @click.option("--seed", type=int, help="Another seed than the file's.")
@@ -74,7 +73,7 @@ def run_command(  # noqa: PLR0913 - an argument for each option
     *,
     is_json: bool,
     endpoint: str | None,
-    assembly: Path,
+    assembly: Path | None,
     speed: float,
     seed: int | None,
     folder: Path | None,
@@ -100,7 +99,12 @@ def run_command(  # noqa: PLR0913 - an argument for each option
         async def session() -> Report:
             if endpoint is not None:
                 return await _run(drill, path.stem, TwinGround.connect(endpoint), kept, say)
-            async with own_twin(assembly, speed=speed, tasks=drill.tasks) as ground:
+            async with own_twin(
+                assembly or _assembly(),
+                speed=speed,
+                tasks=drill.tasks,
+                options=drill.twin_options,
+            ) as ground:
                 return await _run(drill, path.stem, ground, kept, say)
 
         report = asyncio.run(session())
@@ -118,6 +122,16 @@ def table_command(folder: Path) -> None:
         for path in sorted(folder.glob(f"*/{REPORT}"))
     ]
     click.echo(markdown(report for report in reports if report.speed == 1))
+
+
+def _assembly() -> Path:
+    """Return the templates that were made in this checkout; raise UsageError without any."""
+    for place in ASSEMBLIES:
+        if (found := files.FOLDER.parent / place).is_dir():
+            return found
+    raise UsageError(
+        "There are no templates to run: `make synth` makes them, --assembly names some."
+    )
 
 
 async def _run(

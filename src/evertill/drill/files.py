@@ -35,6 +35,8 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     title: str
     seed: int = 1
     tasks: Annotated[int, Meta(ge=1, le=10)] = 2
+    # What a twin of its own is started with besides, for faults that have to be prepared.
+    twin_options: list[str] = []
     before_s: Seconds = 20.0
     after_s: Seconds = 30.0
     workload: Workload = Workload()

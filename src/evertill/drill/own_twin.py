@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -35,12 +35,18 @@ FOLDER_MODE: Final = 0o755
 
 
 @asynccontextmanager
-async def own_twin(assembly: Path, *, speed: float, tasks: int) -> AsyncIterator[TwinGround]:
+async def own_twin(
+    assembly: Path, *, speed: float, tasks: int, options: Sequence[str] = ()
+) -> AsyncIterator[TwinGround]:
     """Run the assembly meanwhile; raise GroundUnready when it does not come up."""
     home = _make_home()
     try:
         with (home / "twin.out").open("wb") as output:
-            process = _start(assembly, home / "twin", speed, tasks, output.fileno())
+            process = _start(
+                [str(assembly), f"--speed={speed}", f"--tasks={tasks}", *options],
+                home / "twin",
+                output.fileno(),
+            )
         try:
             yield await _connected(process, home)
         finally:
@@ -65,11 +71,9 @@ async def until_steady(ground: Ground) -> None:
     raise GroundUnready(f"The platform did not become steady in {STEADY_TIMEOUT_S:.0f} s.")
 
 
-def _start(
-    assembly: Path, folder: Path, speed: float, tasks: int, output: int
-) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "evertill.cli", "twin", "up", str(assembly)]
-    command += ["--folder", str(folder), "--speed", str(speed), "--tasks", str(tasks)]
+def _start(arguments: Sequence[str], folder: Path, output: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "evertill.cli", "twin", "up", *arguments]
+    command += ["--folder", str(folder)]
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -79,12 +79,11 @@ class Recovery:
     async def _carry_out(self, arguments: Sequence[str], *, is_killed: bool) -> Told:
         confirmed = [*arguments, f"--confirm={await self._phrase(arguments)}"]
         kills = 0
+        process = await self._start(confirmed)
         while is_killed and kills < KILLS_MAX:
-            process = await self._start(confirmed)
             if not await self._killed(process, self._steps_done() + 1):
                 break
             kills += 1
-        else:
             process = await self._start(confirmed)
         output, errors = await _ended(process)
         if process.returncode != 0:
