@@ -100,7 +100,8 @@ class Side:
             known = claimed.answers.get(submission.key_digest)
             if known is not None:
                 answer = replay(submission, known, claimed.at)
-                assert isinstance(answer, Answer)
+                if not isinstance(answer, Answer):
+                    raise answer
                 return str(msgspec.json.decode(answer.body)["id"])
             decided = batches.decide_batch([submission], claimed).decided
             await batches.record(pipeline, claimed.at, decided, Leave(self.epoch))
