@@ -10,7 +10,8 @@ BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
 WORKERS ?= 2
 # What starts a whole twin: these run one after another, with nothing beside them.
-TWIN_TESTS := tests/twin/test_twin.py tests/twin/test_story.py tests/recovery/test_on_the_twin.py
+TWIN_TESTS := tests/twin/test_twin.py tests/twin/test_story.py tests/recovery/test_on_the_twin.py \
+	tests/recovery/test_return_on_the_twin.py
 # Arguments for the program that a target runs: make up ARGS="--speed 10"
 ARGS ?=
 # The environment whose templates `make up` runs and `make synth` writes: dev or prod.

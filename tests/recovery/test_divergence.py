@@ -102,7 +102,9 @@ def test_a_row_that_was_written_past_the_functions_is_for_a_person(
         old.take(merchant, amount)
     with failed_over(postgres, database) as new:
         new.database.rows("UPDATE payments SET reference = 'x' WHERE amount_minor = 100")
-        new.database.rows("UPDATE events SET answer = answer || ' ' WHERE strpos(answer, ':200,') > 0")
+        new.database.rows(
+            "UPDATE events SET answer = answer || ' ' WHERE strpos(answer, ':200,') > 0"
+        )
         kinds = {item.kind for item in look(sources(database, new)).open}
         assert {"payment row", "event"} == kinds
 

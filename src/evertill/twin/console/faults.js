@@ -8,7 +8,7 @@ import { brief } from "./words.js";
 
 const GROUPS = [
   ["Tasks", /task/],
-  ["Zones and regions", /^lose-/],
+  ["Zones and regions", /-(zone|region)$/],
   ["Links", /link/],
   ["Database", /writer|reader|database|disk|storm/],
   ["Load balancer", /balancer/],
@@ -19,9 +19,9 @@ const GROUPS = [
 ];
 // What an instance of a database is called by the faults that are about it.
 const ABOUT_ROLE = {
-  writer: /writer|database|disk/,
-  reader: /reader/,
-  standby: /reader|writer|database|disk/,
+  writer: /writer|database|disk|storm/,
+  reader: /reader|database|disk/,
+  standby: /reader|database|disk/,
 };
 
 /** Put kinds into groups, in the order in which they came. */
@@ -34,11 +34,14 @@ export function grouped(kinds) {
   return [...groups].filter(([, held]) => held.length);
 }
 
-/** The faults that what was clicked can have: pairs of a kind and a target of it. */
+/** The faults that what was clicked can have: each kind with those of its targets. */
 export function faultsOf(kinds, clicked, at) {
-  return kinds.flatMap((kind) => kind.targets
-    .filter((target) => concerns(kind, target, clicked, at))
-    .map((target) => ({ kind, target })));
+  return kinds
+    .map((kind) => ({
+      kind,
+      targets: kind.targets.filter((target) => concerns(kind, target, clicked, at)),
+    }))
+    .filter(({ targets }) => targets.length);
 }
 
 /** Describe the panel: a button for each kind. */
@@ -62,17 +65,16 @@ export function targetDialog(kinds, clicked, at) {
   return [
     heading(titleOf(clicked, at)),
     found.length
-      ? h("ul", { class: "choices" }, found.map(({ kind, target }, index) => h(
-          "li",
-          { key: `${kind.fault}:${index}` },
-          h(
+      ? h("ul", { class: "choices" }, found.map(({ kind, targets }) => {
+          const isClear = targets.length === 1 && !isAsked(kind, targets[0]);
+          return h("li", { key: kind.fault }, h(
             "button",
-            { type: "button", "data-action": needed(kind, target).length ? "fault" : "inject",
-              "data-fault-kind": kind.fault, "data-target": JSON.stringify(target) },
-            h("b", {}, kind.fault, extra(target, at)),
+            { type: "button", "data-action": isClear ? "inject" : "fault",
+              "data-fault-kind": kind.fault, "data-target": JSON.stringify(targets[0]) },
+            h("b", {}, kind.fault, isClear ? extra(targets[0], at) : " …"),
             h("span", {}, kind.summary),
-          ),
-        )))
+          ));
+        }))
       : h("p", {}, "No fault can be set on it now."),
     answer(),
   ];
@@ -116,6 +118,11 @@ export function mailDialog(mail) {
 /** The parameters of a kind that its target does not give. */
 export function needed(kind, target) {
   return kind.parameters.filter((name) => !(name in target) && !(name in IMPLIED));
+}
+
+/** Whether a fault cannot be set without asking: a parameter has no value of its own. */
+export function isAsked(kind, target) {
+  return needed(kind, target).some((name) => !(name in (kind.defaults ?? {})));
 }
 
 /** Read a form's texts as the values that the fault's defaults are of. */
