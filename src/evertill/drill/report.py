@@ -7,6 +7,7 @@ are in one place.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections import Counter
@@ -176,7 +177,8 @@ def _amounts(lost: Sequence[Lost]) -> dict[str, int]:
 
 def _rounded(value: object) -> object:
     if isinstance(value, float):
-        return round(value, DIGITS)
+        # What never ended has no number, in JSON least of all; a bound on it is broken.
+        return round(value, DIGITS) if math.isfinite(value) else None
     if isinstance(value, dict):
         return {name: _rounded(each) for name, each in value.items()}
     return value
