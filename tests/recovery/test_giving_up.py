@@ -22,6 +22,7 @@ from evertill.recovery.journal import begin, unfinished
 from evertill.recovery.plan import make_plan
 from evertill.recovery.regions import Region, Reports
 from evertill.recovery.steps.database import change_writer
+from evertill.recovery.steps.fence import fence
 from evertill.recovery.steps.running import Run
 from evertill.recovery.steps.writable import verify_writable
 from evertill.recovery.surroundings import Surroundings
@@ -81,7 +82,7 @@ class GivingUp(Region):
         return found
 
 
-def make_run(aws: Aws, named: Deployment, tmp_path: Path, said: list[str]) -> Run:
+def make_run(aws: Aws, named: Deployment, tmp_path: Path, said: list[str], to: str = NEW) -> Run:
     around = Surroundings(
         named,
         endpoints={OLD: aws.url, NEW: aws.url},
@@ -92,8 +93,8 @@ def make_run(aws: Aws, named: Deployment, tmp_path: Path, said: list[str]) -> Ru
     )
     region = GivingUp(NEW, aws.url, ["pending", "pondering", "cancelling"])
     around._regions = {OLD: region, NEW: region}  # type: ignore[misc] # - as the module says
-    journal = begin(tmp_path, make_plan("switchover", NEW, world(), DEV))
-    return Run(around, journal, Taker(NEW), key="", say=said.append)
+    journal = begin(tmp_path, make_plan("switchover", to, world(), DEV))
+    return Run(around, journal, Taker(to), key="", say=said.append)
 
 
 def test_the_lease_goes_back_when_rds_gives_the_switchover_up(
@@ -110,6 +111,20 @@ def test_the_lease_goes_back_when_rds_gives_the_switchover_up(
     # The fence is undone: whoever types the command again begins with it.
     assert unfinished(tmp_path) is None
     assert any("pondering (a state that this tool does not know)" in text for text in said)
+
+
+def test_a_switchover_that_was_broken_off_is_undone_by_one_the_other_way(
+    aws: Aws, deployment: Deployment, table: Table, tmp_path: Path
+) -> None:
+    seen = table.call(Look())
+    assert isinstance(seen, Lease)
+    table.call(Take(NEW, seen))
+    run = make_run(aws, deployment, tmp_path, [], to=OLD)
+    # The emulator's table is in one region; on AWS either replica tells the same.
+    run.around.leases = lambda _: table  # type: ignore[method-assign] # - see above
+    # The database never moved: its fence is what keeps the old region from writing.
+    assert "the lease in epoch 3" in fence(run)
+    assert Lease(OLD, 3, 3) == table.call(Look())
 
 
 def test_nothing_is_committed_for_a_lease_that_is_somebody_elses(
