@@ -179,8 +179,27 @@ test("a kind that the page has never heard of is offered like the others", () =>
   assert.ok(find(faults.panel(KINDS), "data-fault-kind", "brand-new"));
 });
 
+test("a fault that nothing can have now says so", () => {
+  const shown = faults.kindDialog({ ...KINDS[3], targets: [] });
+  assert.match(words(shown), /There is nothing now that it could be set on\./);
+  assert.ok(elements(shown).every((item) => item.tag !== "form"));
+});
+
+test("several targets are asked for, and one is set at once", () => {
+  const action = (kind, at) => elements(faults.targetDialog(KINDS, kind, at))
+    .filter((item) => item.attributes["data-fault-kind"])
+    .map((item) => [item.attributes["data-fault-kind"], item.attributes["data-action"]]);
+  assert.deepEqual(action("zone", { zone: "us-east-1b" }), [["lose-zone", "inject"]]);
+  assert.deepEqual(action("region", { region: "us-east-2" }).at(-1), ["delay-link", "fault"]);
+});
+
+test("only ids that nobody could tell are shortened", () => {
+  assert.equal(faults.wordsOf({ task: "9c806ec73e8c4383a80f401c404cbd7f" }), "9c806e");
+  assert.equal(faults.wordsOf({ function: "payment-validation-dev" }), "payment-validation-dev");
+});
+
 test("a fault that needs a number asks for it, and takes what is a number as one", () => {
-  assert.deepEqual(faults.needed(KINDS[3], KINDS[3].targets[0]), ["delay_ms", "one_way"]);
+  assert.deepEqual(faults.needed(KINDS[3]), ["delay_ms", "one_way"]);
   const fields = elements(faults.kindDialog(KINDS[3])).filter((item) => item.tag === "input");
   assert.deepEqual(fields.map((item) => item.attributes.type), ["number", "checkbox"]);
   assert.equal(faults.valueOf("250", undefined), 250);

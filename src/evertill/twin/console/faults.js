@@ -53,7 +53,7 @@ export function panel(kinds) {
     h("ul", {}, held.map((kind) => h("li", { key: kind.fault }, h(
       "button",
       { type: "button", "data-action": "fault", "data-fault-kind": kind.fault,
-        title: kind.summary, disabled: kind.targets.length === 0 },
+        title: kind.summary },
       kind.fault,
     )))),
   ));
@@ -66,7 +66,7 @@ export function targetDialog(kinds, clicked, at) {
     heading(titleOf(clicked, at)),
     found.length
       ? h("ul", { class: "choices" }, found.map(({ kind, targets }) => {
-          const isClear = targets.length === 1 && !isAsked(kind, targets[0]);
+          const isClear = targets.length === 1 && !isAsked(kind);
           return h("li", { key: kind.fault }, h(
             "button",
             { type: "button", "data-action": isClear ? "inject" : "fault",
@@ -84,14 +84,18 @@ export function targetDialog(kinds, clicked, at) {
 export function kindDialog(kind, chosen = null) {
   const options = kind.targets.map((target) => JSON.stringify(target));
   const first = chosen === null ? options[0] : JSON.stringify(chosen);
-  const fields = needed(kind, kind.targets[0] ?? {});
+  const fields = needed(kind);
+  if (!options.length) {
+    return [heading(kind.fault), h("p", {}, kind.summary),
+      h("p", {}, "There is nothing now that it could be set on."), answer()];
+  }
   return [
     heading(kind.fault),
     h("p", {}, kind.summary),
     h(
       "form",
       { "data-form": kind.fault, key: `form:${kind.fault}` },
-      options.length > 1 || Object.keys(kind.targets[0] ?? {}).length
+      options.length > 1 || Object.keys(kind.targets[0]).length
         ? h("label", {}, "On", h("select", { name: "target" }, options.map((text, at) => h(
             "option",
             { value: text, selected: text === first, key: text },
@@ -115,14 +119,15 @@ export function mailDialog(mail) {
   ];
 }
 
-/** The parameters of a kind that its target does not give. */
-export function needed(kind, target) {
-  return kind.parameters.filter((name) => !(name in target) && !(name in IMPLIED));
+/** The parameters of a kind that no target of it gives. */
+export function needed(kind) {
+  const given = new Set(kind.targets.flatMap((target) => Object.keys(target)));
+  return kind.parameters.filter((name) => !given.has(name));
 }
 
 /** Whether a fault cannot be set without asking: a parameter has no value of its own. */
-export function isAsked(kind, target) {
-  return needed(kind, target).some((name) => !(name in (kind.defaults ?? {})));
+export function isAsked(kind) {
+  return needed(kind).some((name) => !(name in (kind.defaults ?? {})));
 }
 
 /** Read a form's texts as the values that the fault's defaults are of. */
@@ -137,9 +142,6 @@ export function wordsOf(target) {
   if (target.from !== undefined) return `${target.from} → ${target.to}`;
   return Object.values(target).map((value) => brief(String(value))).join(", ") || "the twin";
 }
-
-// A task's region is needed only where any task of a region is meant; such targets name it.
-const IMPLIED = { region: true };
 
 function concerns(kind, target, clicked, at) {
   if (clicked === "task") return target.task === at.task;

@@ -139,8 +139,11 @@ async function loadFaults() {
 
 function open(described) {
   const dialog = at("dialog");
+  // What was chosen in a form before is not to be found in the next one.
+  patch(dialog, []);
   patch(dialog, described);
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) dialog.querySelector("select, input, form button, pre")?.focus();
+  else dialog.showModal();
 }
 
 function refuse(words) {

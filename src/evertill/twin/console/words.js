@@ -54,5 +54,5 @@ export function capital(text) {
 /** What tells one task, or another long id, from the others. */
 export function brief(id) {
   const tail = id.split("/").at(-1);
-  return tail.length > 12 ? tail.slice(0, 6) : tail;
+  return /^[0-9a-f-]{20,}$/.test(tail) ? tail.slice(0, 6) : tail;
 }
