@@ -220,7 +220,8 @@ class Load:
         """
         self.history = History()
         self._authorities, self._pause_s = authorities, pause_s
-        self._url, self._merchant, self._seed = url, merchant, seed
+        self.merchant = merchant
+        self._url, self._seed = url, seed
         self._stopping = threading.Event()
         self._errors: list[BaseException] = []
         self._threads = [
@@ -250,7 +251,7 @@ class Load:
 
     def _run(self, number: int) -> None:
         chance = random.Random(f"{self._seed} {number}")  # noqa: S311 - no secret
-        client = Patient(self._url, self._merchant, self.history, self._authorities)
+        client = Patient(self._url, self.merchant, self.history, self._authorities)
         try:
             while not self._stopping.is_set():
                 self._one_payment(client, chance)

@@ -33,6 +33,9 @@ MANY = 1_000_000
 PLENTY = MerchantTerms(payments_per_s_max=MANY, attempts_max=(900, 900, 900))
 # So many payments are taken before, between and after what is broken.
 PAYMENTS = 30
+# Minutes last six seconds here, and work is not sped up: a failover of a few seconds, which is
+# silent at speed 1, is most of a minute in which clients are refused or wait, and copies lag.
+MAY_RING: set[str] = set()
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +179,79 @@ def test_a_lost_zone_and_a_lost_writer_lose_no_payment(
     assert set() == rang(twin, before) - {told_gone(first)} - MAY_RING
     subjects = [mail["subject"] for mail in twin.http.get("/mail").json()["mails"]]
     assert f'ALARM: "{told_gone(first).partition(" ")[2]}" in {ACTIVE}' in subjects
+
+
+def test_a_frozen_writer_is_replaced_and_does_not_write_when_it_thaws(
+    twin: RunningTwin, load: Load, database: Database, merchant: Merchant
+) -> None:
+    with load.running() as history:
+        load.wait_for(PAYMENTS)
+        frozen = writer_of(twin)
+        fault = twin.set("freeze-writer", region=ACTIVE)
+        wait(lambda: writer_of(twin).get("identifier") != frozen["identifier"], "another writer")
+        twin.undo(fault)
+        load.wait_for(PAYMENTS)
+        assert writer_of(twin)["identifier"] != frozen["identifier"]
+    assert [] == violations(history, database, merchant)
+
+
+@pytest.mark.parametrize(
+    ("fault", "region"),
+    [(f"{how}-reader", region) for how in ("kill", "freeze") for region in (ACTIVE, STANDBY)],
+)
+def test_a_lost_reader_holds_up_nobody(
+    twin: RunningTwin, load: Load, database: Database, fault: str, region: str
+) -> None:
+    writer = writer_of(twin)
+    with load.running() as history:
+        load.wait_for(PAYMENTS)
+        set_ = twin.set(fault, region=region)
+        load.wait_for(PAYMENTS)
+        twin.undo(set_)
+    assert writer == writer_of(twin)
+    assert [] == violations(history, database, load.merchant)
+
+
+def test_a_storm_of_connections_leaves_the_service_its_own(
+    twin: RunningTwin, load: Load, database: Database, merchant: Merchant
+) -> None:
+    with load.running() as history:
+        load.wait_for(PAYMENTS)
+        storm = twin.set("connection-storm", region=ACTIVE, connections=300)
+        load.wait_for(PAYMENTS)
+        twin.undo(storm)
+    assert [] == violations(history, database, merchant)
+
+
+def test_a_lost_standby_holds_up_nobody_and_catches_up(
+    twin: RunningTwin, load: Load, database: Database, merchant: Merchant
+) -> None:
+    with load.running() as history:
+        load.wait_for(PAYMENTS)
+        lost = twin.set("lose-region", region=STANDBY)
+        load.wait_for(PAYMENTS)
+        assert "lost" == twin.region(STANDBY)["role"]
+        twin.undo(lost)
+        wait(lambda: is_whole(twin), "a whole twin")
+        load.wait_for(PAYMENTS)
+    assert [] == violations(history, database, merchant)
+
+
+def test_the_active_region_comes_back_with_every_payment(
+    twin: RunningTwin, load: Load, database: Database, merchant: Merchant
+) -> None:
+    with load.running() as history:
+        load.wait_for(PAYMENTS)
+        lost = twin.set("lose-region", region=ACTIVE)
+        wait(
+            lambda: not any(check["healthy"] for check in twin.status()["dns"]["checks"]),
+            "checks that fail",
+        )
+        # Nobody else becomes the writer by himself: that is for recovery to decide.
+        assert "standby" == twin.region(STANDBY)["role"]
+        twin.undo(lost)
+        wait(lambda: is_whole(twin), "a whole twin")
+        load.wait_for(PAYMENTS)
+    # Nobody answered for a while, and that takes longer than any service may.
+    found = violations(history, database, merchant)
+    assert [] == [item for item in found if not item.startswith("I10")]

@@ -155,6 +155,36 @@ def test_a_node_that_is_killed_stays_down_when_its_zone_comes_back(twin: Running
     assert "up" == nodes(twin, HERE)[f"{HERE}a"]
 
 
+def test_a_frozen_node_is_found_out_and_answers_again(twin: RunningTwin) -> None:
+    fault = twin.set("freeze-balancer-node", zone=f"{HERE}a")
+    until(lambda: "down" == nodes(twin, HERE)[f"{HERE}a"], "a node that does not answer")
+    twin.undo(fault)
+    until(lambda: "up" == nodes(twin, HERE)[f"{HERE}a"], "a node that answers")
+
+
+def test_all_of_a_zone_hangs_until_it_is_thawed(twin: RunningTwin) -> None:
+    fault = twin.set("freeze-zone", zone=f"{THERE}a")
+    assert {f"{THERE}a"} == {t["zone"] for t in twin.region(THERE)["tasks"] if t["frozen"]}
+    until(lambda: "down" == nodes(twin, THERE)[f"{THERE}a"], "a node that does not answer")
+    twin.undo(fault)
+    assert not any(task["frozen"] for task in twin.region(THERE)["tasks"])
+
+
+@pytest.mark.parametrize("region", [HERE, THERE])
+def test_a_region_that_hangs_goes_on_with_the_same_tasks(twin: RunningTwin, region: str) -> None:
+    before = {task["id"] for task in twin.region(region)["tasks"]}
+    fault = twin.set("freeze-region", region=region)
+    assert "lost" == twin.region(region)["role"]
+    assert all(task["frozen"] for task in twin.region(region)["tasks"])
+    with pytest.raises(BotoCoreError):
+        client(twin, "s3", region).list_buckets()
+    answer = twin.http.post("/faults", json={"fault": "lose-region", "region": region})
+    assert (409, "already_set") == (answer.status_code, answer.json()["code"])
+    twin.undo(fault)
+    until(lambda: 200 == ask(twin, region)[0], "an answer")
+    assert before == {task["id"] for task in twin.region(region)["tasks"]}
+
+
 def test_a_killed_balancer_answers_nobody_and_its_alarm_sends_a_mail(twin: RunningTwin) -> None:
     fault = twin.set("kill-balancer", region=HERE)
     assert {"down"} == set(nodes(twin, HERE).values())

@@ -49,6 +49,32 @@ class KillBalancerNode(Fault, frozen=True):
         return await _down(_nodes(twin, zone=self.zone), self.kind)
 
 
+class FreezeBalancerNode(Fault, frozen=True):
+    """Let a node of a load balancer hang."""
+
+    kind: ClassVar[str] = "freeze-balancer-node"
+    summary: ClassVar[str] = "Stop the load balancer's node in a zone as it is (SIGSTOP)."
+
+    zone: str
+
+    @classmethod
+    def targets(cls, twin: Twin) -> list[Values]:
+        """Return each zone with a node."""
+        return [{"zone": zone} for zone in dict.fromkeys(node.zone for node in _nodes(twin))]
+
+    async def apply(self, twin: Twin) -> Undo:
+        """Freeze it."""
+        nodes = _nodes(twin, zone=self.zone)
+        for node in nodes:
+            node.freeze()
+
+        async def thaw() -> None:
+            for node in nodes:
+                node.thaw()
+
+        return thaw
+
+
 class KillBalancer(Fault, frozen=True):
     """Kill a load balancer."""
 

@@ -115,6 +115,7 @@ class Twin:
 
     async def stop(self) -> None:
         """Stop everything, the last first; alarms before what they watch, which only ends."""
+        self.outages.thaw_tasks()
         alarms = {id(region.aws.alarms) for region in self.regions.values()}
         self._started.sort(key=lambda part: id(part) in alarms)
         while self._started:
