@@ -16,7 +16,7 @@ from evertill.quickstart.backing import shown
 from evertill.quickstart.demo import Demo
 from evertill.quickstart.state import State
 from evertill.twin.plan.images import OURS
-from evertill.twin.running.ground import AUTHORITIES, Wanted
+from evertill.twin.running.ground import AUTHORITIES, NOTHING, Wanted
 from evertill.twin.running.session import running, until_told_to_stop
 from evertill.twin.running.twin import Twin
 
@@ -28,7 +28,7 @@ def run(
     speed: float,
     count_max: int | None,
     allows_unsupported: bool,
-    wanted: Wanted,
+    wanted: Wanted = NOTHING,
 ) -> None:
     """Run the assembly at `path` until told to stop; raise a TwinError if it cannot be."""
     absolute = folder.absolute()
