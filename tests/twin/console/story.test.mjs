@@ -23,6 +23,13 @@ test("an alarm is named", () => {
   assert.equal(told.tone, "warn");
 });
 
+test("an alarm that tells nobody is a term of others and is not counted", () => {
+  const status = steady();
+  const term = status.regions["us-east-1"].alarms.at(-1);
+  assert.deepEqual([term.state, term.notifies], ["ALARM", false]);
+  assert.match(story(status).text, /No alarms\.$/);
+});
+
 test("three alarms are counted and not named", () => {
   const told = story(steady((status) => {
     for (const alarm of status.regions["us-east-1"].alarms.slice(0, 3)) alarm.state = "ALARM";
