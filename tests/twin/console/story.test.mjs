@@ -125,6 +125,14 @@ test("a fault that shows nowhere else is told as what it is", () => {
   assert.match(told.text, /^1 fault is active \(jump-clock\)\./);
 });
 
+test("a fault that has passed is over, also before it is dismissed", () => {
+  const told = story(steady((status) => {
+    status.faults = [{ id: "1", fault: "kill-task", parameters: {}, since_s: 400, passes: true }];
+  }));
+  assert.equal(told.text, OK);
+  assert.equal(told.tone, "ok");
+});
+
 test("an active region that answers with errors is told", () => {
   const told = story(steady((status) => {
     Object.assign(status.regions["us-east-1"].traffic, { requests_per_s: 10, errors_5xx_per_s: 9 });

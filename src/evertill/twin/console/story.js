@@ -194,11 +194,17 @@ function broken(troubles, status, since) {
 }
 
 function idleFaults(status) {
-  if (!status.faults.length) return null;
-  const kinds = list(status.faults.slice(0, NAMED_MAX).map((item) => item.fault));
-  const verb = status.faults.length === 1 ? "is" : "are";
-  const named = status.faults.length <= NAMED_MAX ? ` (${kinds})` : "";
-  return { text: `${count(status.faults.length, "fault")} ${verb} active${named}.` };
+  const lasting = lastingOf(status);
+  if (!lasting.length) return null;
+  const kinds = list(lasting.slice(0, NAMED_MAX).map((item) => item.fault));
+  const verb = lasting.length === 1 ? "is" : "are";
+  const named = lasting.length <= NAMED_MAX ? ` (${kinds})` : "";
+  return { text: `${count(lasting.length, "fault")} ${verb} active${named}.` };
+}
+
+/** The faults that go on: what was killed once is over as soon as it is back. */
+function lastingOf(status) {
+  return status.faults.filter((fault) => !fault.passes);
 }
 
 function service(status, isTroubled) {
@@ -276,7 +282,7 @@ function toneOf(status, troubles) {
   const behind = Object.values(status.regions).some(
     (region) => (lagOf(region) ?? 0) >= LAG_NOTABLE_MS,
   );
-  return troubles.length || behind || status.faults.length || ringing(status).length
+  return troubles.length || behind || lastingOf(status).length || ringing(status).length
     ? "warn"
     : "ok";
 }
