@@ -74,12 +74,12 @@ class Aws:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = CREDENTIALS["AWS_DEFAULT_REGION"]) -> Any:
         """Return a client of one of its services."""
         return boto3.client(
             service,
             endpoint_url=self.url,
-            region_name=CREDENTIALS["AWS_DEFAULT_REGION"],
+            region_name=region,
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         )

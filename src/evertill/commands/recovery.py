@@ -13,6 +13,8 @@ import click
 import msgspec
 
 from evertill.authority.taking import Taker
+from evertill.commands import recovery_reconcile
+from evertill.commands.recovery_failback import failback_command
 from evertill.commands.recovery_guard import guard_group
 from evertill.commands.recovery_options import Given, surroundings_options
 from evertill.recovery import display, journal, report
@@ -94,6 +96,15 @@ def run_command(
     Killed at any point, the same command goes on where it was. A loss may be confirmed that is
     larger than expected: `lose up to 500 payments`.
     """
+    change_writer(
+        given=given, kind=kind, target=target, is_lost=is_lost, confirm=confirm, is_json=is_json
+    )
+
+
+def change_writer(
+    *, given: Given, kind: str, target: str, is_lost: bool, confirm: str | None, is_json: bool
+) -> None:
+    """Carry out or resume a change of the writer, as `recovery run` was told."""
     source = given.deployment.other(target)
     if kind == FAILOVER:
         given.forgo(source)
@@ -181,5 +192,8 @@ def _confirm(planned: Plan, given: str | None) -> None:
 
 # The commands of reconciliation and failback are added here, from a module of their own.
 recovery_group.add_command(guard_group)
+
+for found in (failback_command(change_writer), *recovery_reconcile.commands):
+    recovery_group.add_command(found)
 
 commands: list[click.Command] = [recovery_group]

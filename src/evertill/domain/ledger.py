@@ -31,6 +31,7 @@ class TransferKind(IntEnum):
     RELEASE = 3
     REFUND = 4
     SETTLE = 5
+    ADJUST = 6
 
 
 class Transfer(NamedTuple):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import psycopg
+from psycopg import conninfo
 
 from evertill.recovery.deployment import Deployment
 from evertill.recovery.errors import CallRefused, DatabaseSilent, RegionSilent
@@ -72,6 +73,11 @@ class Database:
         """Return the rows of one statement on a connection of its own; raise DatabaseSilent."""
         with self.connected(role) as connection:
             return connection.execute(STATEMENTS[statement], parameters).fetchall()
+
+    def url(self) -> str:
+        """Return how the administrator connects to the writer, for who compares for longer."""
+        login = {name: value for name, value in self._login("writer").items() if name != "options"}
+        return conninfo.make_conninfo(**login)
 
     def role(self) -> Role:
         """Return the endpoint that answers: the writer's of a standby does not."""
