@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 import psycopg
@@ -10,6 +11,7 @@ from tests.conftest import StartService
 from tests.support.aws import Aws
 from tests.support.postgres import Database
 from tests.support.service import Api, Service, create_merchant, problem_of, wait_until
+from tests.support.standby import nowhere
 
 from evertill.authority.lease import Lease, Look, Take
 from evertill.authority.table import Table
@@ -18,6 +20,7 @@ ACTIVE, STANDBY = "us-east-1", "us-east-2"
 # Fast enough for a test, and slow enough for a machine that does much else meanwhile.
 SPEED = 4.0
 DEADLINE_S = 20.0
+AT_ONCE_S = 2.0
 
 
 @pytest.fixture
@@ -105,3 +108,23 @@ def test_a_table_that_is_away_stops_payments_when_the_lease_is_over_and_no_soone
             assert (503, "not_the_writer") == problem_of(api.pay())
         wait_until(lambda: status_of_ready(api) == 200, DEADLINE_S)
         api.paid()
+
+
+def test_a_standby_refuses_payments_at_once_though_its_writers_endpoint_does_not_answer(
+    start_service: StartService, database: Database, aws: Aws, table_name: str
+) -> None:
+    standby = start_service(
+        database._replace(service_url=nowhere()),
+        until="/health",
+        database_reader_url=database.service_url,
+        region=STANDBY,
+        authority_table=table_name,
+        authority_regions=f"{STANDBY},{ACTIVE}",
+        aws_endpoint_url=aws.url,
+    )
+    with closing(Api(standby, create_merchant(database))) as api:
+        wait_until(lambda: api.get("/v1/balances").status_code == 200, DEADLINE_S)
+        began_s = time.monotonic()
+        assert (503, "not_the_writer") == problem_of(api.pay())
+        # Far below the deadline of a request, for which it would wait if it asked the database.
+        assert time.monotonic() - began_s < AT_ONCE_S

@@ -15,6 +15,7 @@ from tests.recovery.worlds import (
     world,
 )
 
+from evertill.authority.lease import Lease
 from evertill.recovery.evaluate import Left
 from evertill.recovery.plan import STEPS, Kind, accepts, expected_loss, make_plan
 from evertill.recovery.snapshot import Capacity, Change, Member, Snapshot
@@ -141,3 +142,19 @@ def test_a_precondition_that_nobody_can_check_is_neither_met_nor_unmet() -> None
 def test_the_guard_of_the_writer_is_what_the_switchover_moves() -> None:
     seen = changed(world(), OLD, database=database(OLD, guard_s=45))
     assert 45 == make_plan("switchover", NEW, seen, DEV).guard_s
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "is_done"),
+    [
+        (world(), False),
+        (world(group=group(writer=NEW)), False),
+        (world(lease=Lease(NEW, 2, 9)), False),
+        (world(group=group(writer=NEW), lease=Lease(NEW, 2, 9)), True),
+        (world(group=group(writer=NEW, change=BACK), lease=Lease(NEW, 2, 9)), False),
+    ],
+)
+def test_there_is_nothing_to_do_where_database_and_lease_are_the_targets(
+    snapshot: Snapshot, *, is_done: bool
+) -> None:
+    assert is_done == make_plan("switchover", NEW, snapshot, DEV).is_done

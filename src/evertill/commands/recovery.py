@@ -113,21 +113,31 @@ def change_writer(
         going = _going_on(given.folder, kind, target)
         if going is None:
             planned = _plan(given, cast("Kind", kind), target, taker)
+            if planned.is_done:
+                _say(f"{target} writes already: there is nothing to do.")
+                _tell_of(given, journal.last_ended(given.folder, kind, target), is_json=is_json)
+                return
             _check(planned, is_lost=is_lost)
             _say(display.plan(planned))
             _confirm(planned, confirm)
             going = journal.begin(given.folder, planned)
         else:
             _say(f"Going on with {going.run_id}.")
-        run = Run(given.around, going, taker, key=given.key, say=_say)
         try:
-            execute(run)
+            execute(Run(given.around, going, taker, key=given.key, say=_say))
         finally:
-            written = report.write(going, given.around.reports, given.around.pace.speed)
-    if is_json:
-        click.echo(written.document)
-    else:
-        click.echo(f"{written.summary}\nThe report is {written.path}.")
+            report.write(going, given.around.reports, given.around.pace.speed)
+    _tell_of(given, going, is_json=is_json)
+
+
+def _tell_of(given: Given, run: Journal | None, *, is_json: bool) -> None:
+    """Print a run's report, which is written anew: a kill may have come before it."""
+    if run is None:
+        click.echo("{}" if is_json else "No report was written.")
+        return
+    written = report.write(run, given.around.reports, given.around.pace.speed)
+    text = f"{written.summary}\nThe report is {written.path}."
+    click.echo(written.document if is_json else text)
 
 
 def _say(text: str) -> None:

@@ -131,6 +131,14 @@ def unfinished(folder: Path) -> Journal | None:
     return found[-1]
 
 
+def last_ended(folder: Path, kind: str, target: str) -> Journal | None:
+    """Return the last run's journal if it was of that kind to that region, and came to its end."""
+    found = list(journals(folder))
+    if not found or (found[-1].plan.kind, found[-1].plan.target) != (kind, target):
+        return None
+    return found[-1] if any(line.event == "ended" for line in found[-1].lines) else None
+
+
 def journals(folder: Path) -> Iterator[Journal]:
     """Return every run's journal, the oldest first; what is not readable as one is passed over."""
     for path in sorted(folder.glob(f"*/{FILE}")):

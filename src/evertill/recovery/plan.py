@@ -75,6 +75,8 @@ class Plan(Frozen, frozen=True):
     loss: Loss
     phrase: str
     detected_at: str | None = None
+    # The target writes already: database and lease are its.
+    is_done: bool = False
     signs_of_life: tuple[str, ...] = ()
     refusals: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -130,6 +132,7 @@ def make_plan(
         loss=loss,
         phrase=_phrase(kind, target, loss),
         detected_at=_detected_at(snapshot, loss.since),
+        is_done=_is_done(snapshot, target),
         signs_of_life=signs_of_life(snapshot, source, target),
         refusals=_refusals(kind, snapshot, source, target),
         unknown=_unknown(kind, snapshot, source, target),
@@ -175,6 +178,13 @@ def accepts(plan: Plan, typed: str) -> bool:
     if plan.kind != FAILOVER or plan.loss.payments is None or not number.isdecimal():
         return False
     return words.startswith("lose up to ") and int(number) >= plan.loss.payments
+
+
+def _is_done(snapshot: Snapshot, target: str) -> bool:
+    group, lease = snapshot.group, snapshot.lease
+    if group is None or lease is None:
+        return False
+    return (group.writer, lease.region, group.change) == (target, target, None)
 
 
 def _detected_at(snapshot: Snapshot, since: str | None) -> str | None:

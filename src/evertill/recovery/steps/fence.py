@@ -38,21 +38,19 @@ def give_back(run: Run) -> str:
 
 
 def _fence_database(run: Run) -> str:
-    lease = run.lease()
-    if lease.region == run.plan.target:
-        group = rds.read_global(
-            run.around.region(run.plan.target), run.around.deployment.global_database
-        )
-        if group.writer == run.plan.target:
-            return f"{run.plan.target} holds the lease and the database already"
-        # Taken before a kill; the database was fenced before that.
-        epoch = lease.epoch
-        run.around.database(run.plan.source).ask(
-            "writer", "raise_epoch", epoch=epoch, region=run.plan.target
-        )
-        run.journal.note(epoch=epoch)
-        return f"{run.plan.target} holds the lease in epoch {epoch}"
+    lease, target = run.lease(), run.plan.target
+    group = rds.read_global(run.around.region(target), run.around.deployment.global_database)
+    if group.writer == target:
+        # What is left of a switchover that was broken off: the other database takes no writes.
+        taken = _take(run, target, lease.epoch)
+        run.journal.note(epoch=taken.epoch)
+        return f"{target} has the database already, and the lease in epoch {taken.epoch}"
     database = run.around.database(run.plan.source)
+    if lease.region == target:
+        # Taken before a kill; the database was fenced before that.
+        database.ask("writer", "raise_epoch", epoch=lease.epoch, region=target)
+        run.journal.note(epoch=lease.epoch)
+        return f"{target} holds the lease in epoch {lease.epoch}"
     database.ask("writer", "raise_epoch", epoch=lease.epoch + 1, region=run.plan.target)
     run.journal.note(fenced_epoch=lease.epoch + 1)
     fenced = database.ask("writer", "standing")[0][1]

@@ -223,6 +223,9 @@ class Side(asyncio.Protocol):
         self._news.set()
         if self.outward is not None:
             self.outward.finish(is_half=True)
+        # One that is being closed already does not even know any more whether it is TLS.
+        if self.transport.is_closing():
+            return False
         # TLS has no half-closed connections, and asyncio complains of who asks for one.
         return self.transport.get_extra_info("ssl_object") is None
 
