@@ -19,6 +19,7 @@ from evertill.recovery.reconciliation.differences import (
     Choice,
     Difference,
     LostEvent,
+    Posting,
     Sort,
 )
 from evertill.recovery.reconciliation.evidence import CREATED, REFUNDED, Books, Event
@@ -49,6 +50,7 @@ def sort_payment(books: Books, payment_id: bytes, lost: Sequence[Event]) -> Diff
     matched = _match(books, lost)
     adjustments = _adjustments(old, standing, matched)
     verdict = _judge(books, payment_id, lost, matched, adjustments)
+    postings = [Posting.of(transfer) for transfer in adjustments]
     subject = ids.write_id(ids.PAYMENT, payment_id)
     return Difference(
         sort=verdict.sort,
@@ -63,7 +65,7 @@ def sort_payment(books: Books, payment_id: bytes, lost: Sequence[Event]) -> Diff
         reasons=verdict.reasons,
         proposal=verdict.proposal,
         choices=verdict.choices,
-        adjustments=adjustments if Choice.COMPENSATE in verdict.choices else [],
+        adjustments=postings if Choice.COMPENSATE in verdict.choices else [],
     )
 
 
