@@ -69,6 +69,7 @@ class Ground:
             addresses=self.plan.addresses,
             folder=self.folder / "aws",
             mailbox=self.mailbox,
+            authorities=self.authorities.absolute(),
         )
 
     def close(self) -> None:

@@ -63,7 +63,11 @@ class Twin:
         self.endpoints: Final = {region: api_url(ground, region) for region in plan.places.regions}
         scale = {SCALE_VARIABLE: str(ground.clock.speed)} if ground.clock.speed != 1 else {}
         self.around: Final = Around(
-            self.endpoints, ground.identities.uri, {AUTHORITIES: ground.authorities}, scale
+            self.endpoints,
+            ground.identities.uri,
+            ground.identities.issue,
+            {AUTHORITIES: ground.authorities},
+            scale,
         )
         self._programs: Final = Programs(ground.folder / "programs")
         self._checks: Final = Checks(ground.processes, ground.folder)
@@ -78,7 +82,7 @@ class Twin:
                     region_plan(plan, name),
                     common,
                     shared=self._shared,
-                    variables=lambda role, name=name: self.around.environment(name, role, ""),  # type: ignore[misc] # bound now
+                    variables=lambda role, name=name: self.around.of_function(name, role),  # type: ignore[misc] # bound now
                     days_left=lambda _: CERTIFICATE_DAYS - ground.clock.now_s() / DAY_S,
                 ),
             )
