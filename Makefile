@@ -45,8 +45,8 @@ types: dev ## Check the types, strictly
 tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quickstart -k port"
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
-	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py
+test-twin: dev ## Run whole twins, nothing beside them: a payment in two regions, every way to end
+	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest tests/twin/test_twin.py tests/twin/test_supervision.py
 
 bench: runtime ## Measure the service beside pgbench on this machine and print the ratios
 	@$(BIN)/python -m benchmarks $(ARGS)
