@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from evertill.twin.api.handled import Handled
@@ -42,6 +42,8 @@ CERTIFICATE_DAYS: Final = 395.0
 DAY_S: Final = 86_400.0
 TASK_TIMEOUT_S: Final = 120.0
 ONCE_PAUSE_S: Final = 0.1
+# What a part gets to give back what it had taken when its start failed.
+HALF_STARTED_TIMEOUT_S: Final = 10.0
 SCALE_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 
 Say = Callable[[str], None]
@@ -51,6 +53,26 @@ class TaskFailed(TwinError):
     """A one-off task did not succeed."""
 
     code = "task_failed"
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of `works` at once; none goes on when one has failed or nobody waits any more.
+
+    What went on would start processes behind the back of who ends them.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end_half_started(part: Part) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(HALF_STARTED_TIMEOUT_S):
+            await part.stop()
 
 
 class Twin:
@@ -124,7 +146,7 @@ class Twin:
         self._programs.prepare(plan.images())
         regions = self.regions.values()
         await self._in_order([self.ground.identities, self._detours, *self._shared.parts])
-        await asyncio.gather(*(self._in_order(region.aws.parts) for region in regions))
+        await together(self._in_order(region.aws.parts) for region in regions)
         for region in regions:
             region.aws.copy_to([item.aws for item in regions])
         await self._all([copy for region in regions for copy in region.aws.copies])
@@ -135,16 +157,20 @@ class Twin:
         say("Running the one-off tasks.")
         await self._run_once()
         say("Starting load balancers and services.")
-        await asyncio.gather(*(self._in_order(region.parts) for region in regions))
+        await together(self._in_order(region.parts) for region in regions)
         await self._in_order(self._names)
 
     async def _in_order(self, parts: Iterable[Part]) -> None:
         for part in parts:
-            await part.start()
+            try:
+                await part.start()
+            except BaseException:
+                await _end_half_started(part)
+                raise
             self._started.append(part)
 
     async def _all(self, parts: Iterable[Part]) -> None:
-        await asyncio.gather(*(self._in_order([part]) for part in parts))
+        await together(self._in_order([part]) for part in parts)
 
     async def _run_once(self) -> None:
         """Run what no service runs, such as migrations, where the database takes writes.
