@@ -24,7 +24,8 @@ KEY_VARIABLE: Final = "EVERTILL_RECOVERY_API_KEY"
 SPEED_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 JOURNALS: Final = "*/journal.jsonl"
 REPORTS: Final = "*/report.json"
-RUN: Final = "run"
+# What changes who writes, asks for a typed phrase and goes on where it was killed.
+CHANGES: Final = frozenset({"run", "failback"})
 # A report names the parts of a recovery time for people.
 PARTS: Final = {
     "detect": "detect_s",
@@ -60,7 +61,7 @@ class Recovery:
         """
         try:
             async with asyncio.timeout(within_s):
-                if arguments[0] == RUN:
+                if arguments[0] in CHANGES:
                     return await self._carry_out(arguments, is_killed=is_killed)
                 return await self._ask(arguments)
         except TimeoutError:
@@ -95,10 +96,11 @@ class Recovery:
 
         A loss is approved with room, because it grows while somebody reads.
         """
-        options = [each for each in arguments[1:] if each != "--old-primary-is-lost"]
-        plan = (await self._ask(["plan", *options])).document
+        target = arguments[arguments.index("--to") + 1]
+        kind = arguments[1] if arguments[0] == "run" else "switchover"
+        plan = (await self._ask(["plan", kind, "--to", target])).document
         payments = (plan.get("loss") or {}).get("payments")
-        if plan["kind"] == "failover" and payments is not None:
+        if kind == "failover" and payments is not None:
             return f"lose up to {2 * payments + 100} payments"
         return str(plan["phrase"])
 
