@@ -24,6 +24,7 @@ KEY_VARIABLE: Final = "EVERTILL_RECOVERY_API_KEY"
 SPEED_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 JOURNALS: Final = "*/journal.jsonl"
 REPORTS: Final = "*/report.json"
+PLAN: Final = "plan"
 # What changes who writes, asks for a typed phrase and goes on where it was killed.
 CHANGES: Final = frozenset({"run", "failback"})
 # A report names the parts of a recovery time for people.
@@ -53,6 +54,8 @@ class Recovery:
         """Let it keep its journals and reports in `folder`."""
         self._ground = ground
         self._folder = folder
+        # What was planned last, by kind and target: who has read a plan does not make another.
+        self._plans: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def run(self, arguments: Sequence[str], within_s: float, *, is_killed: bool) -> Told:
         """Run a command to its end; raise RecoveryFailed when it does not end well.
@@ -75,6 +78,8 @@ class Recovery:
         # Exit status 1 says that something does harm, which is what a drill brings about.
         if not document:
             raise RecoveryFailed(_failure(arguments, process.returncode, errors))
+        if arguments[0] == PLAN:
+            self._plans[document["kind"], document["target"]] = document
         return Told("", document)
 
     async def _carry_out(self, arguments: Sequence[str], *, is_killed: bool) -> Told:
@@ -98,7 +103,9 @@ class Recovery:
         """
         target = arguments[arguments.index("--to") + 1]
         kind = arguments[1] if arguments[0] == "run" else "switchover"
-        plan = (await self._ask(["plan", kind, "--to", target])).document
+        if (kind, target) not in self._plans:
+            await self._ask(["plan", kind, "--to", target])
+        plan = self._plans.pop((kind, target))
         payments = (plan.get("loss") or {}).get("payments")
         if kind == "failover" and payments is not None:
             return f"lose up to {2 * payments + 100} payments"
