@@ -37,6 +37,21 @@ class _Item(NamedTuple):
     repeated: bool = False
 
 
+class _Caller:
+    """Who waits for one payment, and is answered when it has its outcome."""
+
+    __slots__ = ("_exchange", "_submission")
+
+    def __init__(self, exchange: Exchange, submission: Submission) -> None:
+        """Wait for `submission`."""
+        self._exchange = exchange
+        self._submission = submission
+
+    def count_down(self) -> None:
+        """Answer."""
+        _answer(self._exchange, self._submission)
+
+
 _payment_decoder: Final = msgspec.json.Decoder(NewPayment)
 _item_decoder: Final = msgspec.json.Decoder(BatchItem)
 
@@ -56,8 +71,9 @@ class Payments:
         caller.bucket.spend(1, exchange.started_s)
         self._committer.check_room(1)
         submission = _submission(caller, request, key, exchange.started_s)
-        submission.waiter = Waiter(1, lambda: _answer(exchange, submission))
+        submission.waiter = _Caller(exchange, submission)
         exchange.payment_id = submission.payment_id
+        exchange.let_go()
         self._committer.submit(submission)
 
     def create_batch(self, exchange: Exchange, caller: Caller) -> None:
@@ -70,6 +86,7 @@ class Payments:
         self._committer.check_room(len(payments))
         by_key: dict[bytes, Submission] = {}
         items = [_read_item(by_key, caller, raw, exchange.started_s) for raw in payments]
+        exchange.let_go()
         if not by_key:
             _answer_batch(exchange, items)
         waiter = Waiter(len(by_key), lambda: _answer_batch(exchange, items))
