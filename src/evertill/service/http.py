@@ -66,7 +66,7 @@ class Server:
         on_reply: Callable[[Exchange, int, float], None],
         receive_timeout_s: float = RECEIVE_TIMEOUT_S,
     ) -> None:
-        """Give complete requests to `handle`, and every answer's status and seconds to `on_reply`."""
+        """Give requests to `handle`, and every answer's status and seconds to `on_reply`."""
         self.receive_timeout_s = receive_timeout_s
         # A connection has one request at work, so there are never more of them than connections.
         received = Stage(handle)
