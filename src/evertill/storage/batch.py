@@ -260,9 +260,9 @@ def _columns(decided: list[Decided]) -> dict[str, bytes]:
             [_utf8(row.decline.code if row.decline else None) for row in decided]
         ),
         "answers": pack_text([row.answer for row in decided]),
-        "kinds": pack_int2([t and t.kind for t in transfers]),
-        "debits": pack_int2([t and t.debit for t in transfers]),
-        "credits": pack_int2([t and t.credit for t in transfers]),
+        "kinds": pack_int2([t.kind if t else None for t in transfers]),
+        "debits": pack_int2([t.debit if t else None for t in transfers]),
+        "credits": pack_int2([t.credit if t else None for t in transfers]),
     }
 
 
