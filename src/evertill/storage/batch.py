@@ -18,7 +18,7 @@ from psycopg.pq.abc import PGresult
 
 from evertill.domain import ledger
 from evertill.domain.errors import InternalError, KeyInFlight
-from evertill.domain.money import exponent
+from evertill.domain.money import EXPONENTS, exponent
 from evertill.domain.payments import DeclineReason, Payment, write_captured
 from evertill.domain.rules import Decline, SourceHistory, decide
 from evertill.domain.states import State
@@ -59,6 +59,8 @@ _encoder: Final = msgspec.json.Encoder()
 _CAPTURED: Final = State.CAPTURED
 _AUTHORIZED: Final = State.AUTHORIZED
 _DECLINED: Final = State.DECLINED
+_STATUSES: Final = {state: state.encode() for state in State}
+_CODES: Final = {code: code.encode() for code in EXPONENTS}
 
 
 class Claim(NamedTuple):
@@ -247,17 +249,17 @@ def _columns(decided: list[Decided]) -> dict[str, bytes]:
         "body_digests": pack_uuid([s.body_digest for s in submissions]),
         "source_keys": pack_int8([s.source_key for s in submissions]),
         "lifetimes_s": pack_int8([s.merchant.terms.authorization_lifetime_s for s in submissions]),
-        "descriptions": pack_text([_utf8(s.description) for s in submissions]),
+        "descriptions": pack_text(_utf8([s.description for s in submissions])),
         "amounts_minor": pack_int8([a.amount_minor for a in attempts]),
-        "currencies": pack_text([a.currency.encode() for a in attempts]),
-        "exponents": pack_int2([exponent(a.currency) for a in attempts]),
+        "currencies": pack_text([_CODES[a.currency] for a in attempts]),
+        "exponents": pack_int2([EXPONENTS[a.currency] for a in attempts]),
         "sources": pack_text([a.source.encode() for a in attempts]),
-        "refs": pack_text([_utf8(a.reference) for a in attempts]),
-        "statuses": pack_text([row.status.encode() for row in decided]),
+        "refs": pack_text(_utf8([a.reference for a in attempts])),
+        "statuses": pack_text([_STATUSES[row.status] for row in decided]),
         "captured_minor": pack_int8(captured),
         "fees_minor": pack_int8([row.fee_minor for row in decided]),
         "decline_codes": pack_text(
-            [_utf8(row.decline.code if row.decline else None) for row in decided]
+            _utf8([row.decline.code if row.decline else None for row in decided])
         ),
         "answers": pack_text([row.answer for row in decided]),
         "kinds": pack_int2([t.kind if t else None for t in transfers]),
@@ -266,5 +268,5 @@ def _columns(decided: list[Decided]) -> dict[str, bytes]:
     }
 
 
-def _utf8(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
+def _utf8(texts: list[str | None]) -> list[bytes | None]:
+    return [None if text is None else text.encode() for text in texts]
