@@ -229,10 +229,9 @@ class App:
             log.exception("a handler failed")
             exchange.fail(InternalError())
 
-    def _log_reply(self, exchange: Exchange, response: Response) -> None:
-        seconds = self._loop.time() - exchange.started_s
-        metrics.observe_request(exchange.route, exchange.method, response.status, seconds)
-        self._stream.write_access(exchange, response.status, seconds)
+    def _log_reply(self, exchange: Exchange, status: int, seconds: float) -> None:
+        metrics.observe_request(exchange.route, exchange.method, status, seconds)
+        self._stream.write_access(exchange, status, seconds)
 
     async def _gauge(self) -> None:
         while True:

@@ -229,8 +229,11 @@ class Committer:
     def _tell(self) -> None:
         """Tell the callers of the last batch, now that its locks are free and its keys as well."""
         untold, self._untold = self._untold, []
+        in_flight = self._in_flight
         for submission, _ in untold:
-            self._forget(submission)
+            # As in `_forget`, for each of a whole batch.
+            if in_flight.get(submission.key_digest) is submission:
+                del in_flight[submission.key_digest]
         for submission, outcome in untold:
             submission.finish(outcome)
 
