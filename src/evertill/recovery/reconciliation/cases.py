@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from evertill.domain import ids, ledger
 from evertill.domain.ledger import Account, Transfer, TransferKind
 from evertill.domain.payments import StoredPayment
@@ -201,7 +203,7 @@ def _adjustments(
     refunded = sum(_amount(event) for event in matched.left if event.type == REFUNDED)
     if refunded:
         owed = ledger.refund(refunded, settled=False)
-        posted.append(owed._replace(kind=TransferKind.ADJUST))
+        posted.append(msgspec.structs.replace(owed, kind=TransferKind.ADJUST))
     return posted
 
 
