@@ -45,7 +45,7 @@ def run(
         ) as twin:
             click.echo(await _welcome(twin, folder))
             await until_told_to_stop()
-            click.echo("Stopping: databases and services end in good order; the data stays.")
+            click.echo(f"Stopping: databases and services end in good order; {_what_stays(twin)}.")
 
     asyncio.run(session())
 
@@ -65,7 +65,11 @@ async def _welcome(twin: Twin, folder: Path) -> str:
         authorities = shlex.quote(str(shown(folder / AUTHORITIES)))
         payment = demo.first_payment(access).replace("curl ", f"curl --cacert {authorities} ", 1)
         lines += [f"  API key  {key}", "", "Take a first payment:", "", payment]
-    return "\n".join(["", *lines, "", "Ctrl-C stops everything; the data stays.", ""])
+    return "\n".join(["", *lines, "", f"Ctrl-C stops everything; {_what_stays(twin)}.", ""])
+
+
+def _what_stays(twin: Twin) -> str:
+    return "nothing of it is kept" if twin.ground.disk_mb else "the data stays"
 
 
 async def _demonstration(twin: Twin, folder: Path) -> str | None:
