@@ -60,7 +60,7 @@ def run(
             ) as twin:
                 click.echo(await _welcome(twin, folder))
                 await stopping.wait()
-                click.echo("Stopping: databases and services end in good order; the data stays.")
+                click.echo(f"Stopping: databases and services end in good order; {_stays(twin)}.")
         except asyncio.CancelledError:
             if not stopping.is_told:
                 raise
@@ -92,7 +92,7 @@ async def _welcome(twin: Twin, folder: Path) -> str:
     lines += [f"  AWS API  {url}  ({region})" for region, url in twin.endpoints.items()]
     lines += [f"  DNS      {twin.server.host}:{twin.server.port}"]
     lines += [f"  Events   {shown(folder / EVENTS)}"]
-    return "\n".join(["", *lines, "", "Ctrl-C stops everything; the data stays.", ""])
+    return "\n".join(["", *lines, "", f"Ctrl-C stops everything; {_stays(twin)}.", ""])
 
 
 async def _until_ready(access: Demo, folder: Path) -> None:
@@ -115,6 +115,10 @@ async def _is_ready(client: httpx.AsyncClient, access: Demo) -> bool:
         return (await client.get(f"{access.url}/ready")).is_success
     except httpx.HTTPError:
         return False
+
+
+def _stays(twin: Twin) -> str:
+    return "nothing of it is kept" if twin.ground.disk_mb else "the data stays"
 
 
 def _console(twin: Twin) -> str:
