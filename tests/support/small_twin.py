@@ -23,10 +23,11 @@ HANDLER = "def handler(event, context):\n    return event\n"
 
 def assembly(folder: Path) -> Path:
     """Write the templates and return their folder."""
-    return write_assembly(
-        folder,
-        *(StackFile(_stack(region), id=f"App-{region}", region=region) for region in REGIONS),
-    )
+    stacks = [
+        StackFile(_stack(region), id=f"App-{region}", region=region, account=None)
+        for region in REGIONS
+    ]
+    return write_assembly(folder, *stacks)
 
 
 def _stack(region: str) -> dict[str, Any]:

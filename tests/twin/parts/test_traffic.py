@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from evertill.twin.parts import traffic
 from evertill.twin.parts.traffic import WINDOW_S, Flow, Traffic, flow_of
 
 
@@ -12,7 +11,7 @@ def test_requests_errors_and_latencies_are_those_of_the_last_whole_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now_s = [100.0]
-    monkeypatch.setattr(traffic.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr("evertill.twin.parts.traffic.time.monotonic", lambda: now_s[0])
     one, other = Traffic(), Traffic()
     for took_ms in range(1, 101):
         one.note(took_ms, is_error=took_ms > 90)

@@ -27,10 +27,8 @@ class JumpClock(Fault, frozen=True):
     @classmethod
     def targets(cls, twin: Twin) -> list[Values]:
         """Return each region, and each task."""
-        return [
-            *({**target, "task": ""} for target in regions(twin)),
-            *({"task": item.id} for item in tasks(twin)),
-        ]
+        one: list[Values] = [{"task": item.id} for item in tasks(twin)]
+        return [*({**target, "task": ""} for target in regions(twin)), *one]
 
     async def apply(self, twin: Twin) -> Undo:
         """Let them jump, within a second; undo lets them jump back. Raise NotRun."""

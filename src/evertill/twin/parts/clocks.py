@@ -28,7 +28,8 @@ LIBRARY: Final = Path("vendor") / "libfaketime" / "src" / "libfaketime.so.1"
 # How often a process looks, and so how late a jump may come.
 LOOK_INTERVAL_S: Final = 1
 OFFSET_MAX_S: Final = 86_400
-# One file for each process that was started: the oldest belong to tasks that ended long ago.
+# One file for each process that was started; a process whose file goes away is ended by the
+# library, so none is removed, and those beyond this share one with all of their region.
 FILES_MAX: Final = 4_096
 PROBE_TIMEOUT_S: Final = 20.0
 PROBE_OFFSET_S: Final = 1_000
@@ -80,9 +81,10 @@ class Clocks:
         if self._library is None:
             return {}
         key = region, process
+        if key not in self._files and len(self._files) >= FILES_MAX:
+            key = region, ""
         if key not in self._files:
             self._files[key] = self._folder / f"{len(self._files)}-{region}"
-            self._drop_the_oldest()
         self._write(key)
         return {
             "LD_PRELOAD": str(self._library),
@@ -114,12 +116,6 @@ class Clocks:
         draft.write_text(f"{offset_s:+.3f}")
         draft.chmod(READABLE)
         draft.rename(self._files[key])
-
-    def _drop_the_oldest(self) -> None:
-        while len(self._files) > FILES_MAX:
-            oldest = next(iter(self._files))
-            self._files.pop(oldest).unlink(missing_ok=True)
-            self._own_s.pop(oldest, None)
 
     def _copied(self) -> Path:
         """Copy the library to where the servers' user may read it; raise CannotJump without one."""

@@ -238,19 +238,18 @@ class Cluster:
         return any(item.disk.is_full for item in self.instances.values())
 
     async def fill_disks(self) -> None:
-        """Leave nothing free on the disk of any instance; raise CannotFill.
-
-        All of them, since Aurora's instances share one volume: a failover would change nothing.
-        """
+        """Leave nothing free on any disk, since Aurora has one for all; raise CannotFill."""
         for instance in self.instances.values():
             await instance.disk.fill()
         self.tell("storage_full", "Nothing is free on the disks of the cluster any more.")
 
     async def empty_disks(self) -> None:
         """Give back what filled the disks."""
+        was_full = self.is_full
         for instance in self.instances.values():
             await instance.disk.empty()
-        self.tell("storage_freed", "The disks of the cluster have room again.")
+        if was_full:
+            self.tell("storage_freed", "The disks of the cluster have room again.")
 
     def slow_disks(self, delay_ms: float) -> None:
         """Let every copy of the log have it so much later; a negative time takes that back.
