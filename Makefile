@@ -10,7 +10,8 @@ BIN := .venv/bin
 # Tests share the machine with the database they test; two workers suit two cores.
 WORKERS ?= 2
 # What starts a whole twin: these run one after another, with nothing beside them.
-TWIN_TESTS := tests/twin/test_twin.py tests/twin/test_story.py tests/recovery/test_on_the_twin.py \
+TWIN_TESTS := tests/twin/test_twin.py tests/twin/test_supervision.py \
+	tests/twin/test_story.py tests/recovery/test_on_the_twin.py \
 	tests/recovery/test_return_on_the_twin.py
 # Arguments for the program that a target runs: make up ARGS="--speed 10"
 ARGS ?=
@@ -48,7 +49,7 @@ types: dev ## Check the types, strictly
 tests: dev ## Run the tests alone; some of them: make tests ARGS="tests/quickstart -k port"
 	@$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
-test-twin: dev ## Run two regions of the dev templates and take a payment there, nothing beside it
+test-twin: dev ## Run whole twins, nothing beside them: payments, faults, recovery, every way to end
 	@EVERTILL_TEST_TWIN=1 $(BIN)/python -m pytest $(TWIN_TESTS)
 
 drill: twin ## Run every drill at speed 1, each on a twin of its own; or some: make drill ARGS="zone-lost"

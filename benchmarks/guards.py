@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 from benchmarks import bounds, databases, machine, workload
 from benchmarks.progress import say
+from evertill.authority.keeping import Alone
 from evertill.domain import ids
 from evertill.domain.idempotency import body_digest, scope_digest
 from evertill.domain.rules import Attempt, Merchant, MerchantTerms, source_key
@@ -97,7 +98,8 @@ async def _measure(
 
 async def _commit(pipeline: Pipeline, batch: Sequence[Submission]) -> None:
     claimed = await batches.claim(pipeline, batch)
-    await batches.record(pipeline, claimed.at, batches.decide_batch(batch, claimed).decided)
+    decided = batches.decide_batch(batch, claimed).decided
+    await batches.record(pipeline, claimed.at, decided, Alone().permit())
 
 
 def _submission(merchant: Merchant, attempt: Attempt) -> Submission:

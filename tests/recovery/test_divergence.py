@@ -30,6 +30,8 @@ COMMON, APART = 8, 24
 # Few, so that both regions often do something to the same payment or under the same key.
 KEYS = [f"k{number}" for number in range(8)]
 
+ALTER = "UPDATE events SET answer = answer || ' ' WHERE strpos(answer, ':200,') > 0"
+
 
 def wander(side: Side, chance: random.Random, merchants: Sequence[Merchant], count: int) -> None:
     """Do whatever clients might: what the rules refuse is refused."""
@@ -102,9 +104,7 @@ def test_a_row_that_was_written_past_the_functions_is_for_a_person(
         old.take(merchant, amount)
     with failed_over(postgres, database) as new:
         new.database.rows("UPDATE payments SET reference = 'x' WHERE amount_minor = 100")
-        new.database.rows(
-            "UPDATE events SET answer = answer || ' ' WHERE strpos(answer, ':200,') > 0"
-        )
+        new.database.rows(ALTER)
         kinds = {item.kind for item in look(sources(database, new)).open}
         assert {"payment row", "event"} == kinds
 

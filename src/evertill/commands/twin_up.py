@@ -20,7 +20,7 @@ from evertill.quickstart.backing import shown
 from evertill.quickstart.demo import Demo
 from evertill.quickstart.state import State
 from evertill.twin.plan.images import OURS
-from evertill.twin.running.ground import AUTHORITIES, EVENTS, Wanted
+from evertill.twin.running.ground import AUTHORITIES, EVENTS, NOTHING, Wanted
 from evertill.twin.running.session import Stopping, running
 from evertill.twin.running.twin import Twin
 
@@ -38,7 +38,7 @@ def run(
     speed: float,
     count_max: int | None,
     allows_unsupported: bool,
-    wanted: Wanted,
+    wanted: Wanted = NOTHING,
 ) -> int:
     """Run the assembly at `path` until told to stop; return the exit status.
 

@@ -7,12 +7,14 @@ minor units; times are RFC 3339 in UTC.
 from __future__ import annotations
 
 from datetime import datetime
+from json.encoder import encode_basestring as _quote
 from typing import NamedTuple
 
 import msgspec
 
 from evertill.domain import ids
-from evertill.domain.rules import DECLINES_BY_CODE
+from evertill.domain.money import exponent
+from evertill.domain.rules import DECLINES_BY_CODE, Attempt
 from evertill.domain.states import State
 
 
@@ -106,6 +108,25 @@ class StoredPayment(NamedTuple):
             created_at=self.created_at,
             expires_at=self.expires_at,
         )
+
+
+def write_captured(
+    payment_id: bytes, attempt: Attempt, description: str | None, fee: int, created_at: str
+) -> bytes:
+    """Return the JSON of a payment that was captured in full at `created_at`, itself JSON.
+
+    Nearly every answer is one, and to fill a form takes a third of the time of encoding a Payment.
+    """
+    reference = attempt.reference
+    return (
+        f'{{"id":"{ids.PAYMENT}{payment_id.hex()}","status":"captured",'
+        f'"amount":{attempt.amount_minor},"currency":"{attempt.currency}",'
+        f'"exponent":{exponent(attempt.currency)},"amount_captured":{attempt.amount_minor},'
+        f'"amount_refunded":0,"fee":{fee},"source":{_quote(attempt.source)},'
+        f'"reference":{"null" if reference is None else _quote(reference)},'
+        f'"description":{"null" if description is None else _quote(description)},'
+        f'"decline":null,"created_at":{created_at},"expires_at":null}}'
+    ).encode()
 
 
 def decline_reason(code: str | None) -> DeclineReason | None:

@@ -8,6 +8,7 @@ came before, so that a batch decides as its payments one by one would.
 
 from __future__ import annotations
 
+import struct
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Annotated, Final
@@ -27,6 +28,8 @@ AMOUNT_LIMIT_MAJOR: Final = 1_000_000
 # The approved sums of a source, as multiples of the limit of one payment.
 APPROVED_SUM_LIMITS: Final = (2, 5, 10)
 BLOCKED_SOURCES_MAX: Final = 10_000
+
+_SIGNED_64: Final = struct.Struct(">q")
 
 AttemptsLimit = Annotated[int, Meta(ge=0, le=ATTEMPTS_LIMIT_MAX)]
 
@@ -181,7 +184,8 @@ class SourceHistory:
 def source_key(merchant_id: int, currency: str, source: str) -> int:
     """Return the signed 64-bit key under which a source's history is locked and looked up."""
     scope = f"{merchant_id}\0{currency}\0{source}".encode()
-    return int.from_bytes(blake2b(scope, digest_size=8).digest(), "big", signed=True)
+    key: int = _SIGNED_64.unpack(blake2b(scope, digest_size=8).digest())[0]
+    return key
 
 
 def decide(  # noqa: PLR0911 - one return for each rule reads best

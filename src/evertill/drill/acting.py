@@ -24,7 +24,7 @@ from evertill.drill.writers import Epoch
 
 POLL_S: Final = 0.25
 # An unattended detection: so many probes in a row fail, this far apart.
-PROBES: Final = 5
+PROBES: Final = 3
 PROBE_INTERVAL_S: Final = 1.0
 ALL: Final = "all"
 LOST: Final = "lost"

@@ -24,7 +24,9 @@ KEY_VARIABLE: Final = "EVERTILL_RECOVERY_API_KEY"
 SPEED_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 JOURNALS: Final = "*/journal.jsonl"
 REPORTS: Final = "*/report.json"
-RUN: Final = "run"
+PLAN: Final = "plan"
+# What changes who writes, asks for a typed phrase and goes on where it was killed.
+CHANGES: Final = frozenset({"run", "failback"})
 # A report names the parts of a recovery time for people.
 PARTS: Final = {
     "detect": "detect_s",
@@ -52,6 +54,8 @@ class Recovery:
         """Let it keep its journals and reports in `folder`."""
         self._ground = ground
         self._folder = folder
+        # What was planned last, by kind and target: who has read a plan does not make another.
+        self._plans: dict[tuple[str, str], dict[str, Any]] = {}
 
     async def run(self, arguments: Sequence[str], within_s: float, *, is_killed: bool) -> Told:
         """Run a command to its end; raise RecoveryFailed when it does not end well.
@@ -60,7 +64,7 @@ class Recovery:
         """
         try:
             async with asyncio.timeout(within_s):
-                if arguments[0] == RUN:
+                if arguments[0] in CHANGES:
                     return await self._carry_out(arguments, is_killed=is_killed)
                 return await self._ask(arguments)
         except TimeoutError:
@@ -74,6 +78,8 @@ class Recovery:
         # Exit status 1 says that something does harm, which is what a drill brings about.
         if not document:
             raise RecoveryFailed(_failure(arguments, process.returncode, errors))
+        if arguments[0] == PLAN:
+            self._plans[document["kind"], document["target"]] = document
         return Told("", document)
 
     async def _carry_out(self, arguments: Sequence[str], *, is_killed: bool) -> Told:
@@ -95,10 +101,13 @@ class Recovery:
 
         A loss is approved with room, because it grows while somebody reads.
         """
-        options = [each for each in arguments[1:] if each != "--old-primary-is-lost"]
-        plan = (await self._ask(["plan", *options])).document
+        target = arguments[arguments.index("--to") + 1]
+        kind = arguments[1] if arguments[0] == "run" else "switchover"
+        if (kind, target) not in self._plans:
+            await self._ask(["plan", kind, "--to", target])
+        plan = self._plans.pop((kind, target))
         payments = (plan.get("loss") or {}).get("payments")
-        if plan["kind"] == "failover" and payments is not None:
+        if kind == "failover" and payments is not None:
             return f"lose up to {2 * payments + 100} payments"
         return str(plan["phrase"])
 

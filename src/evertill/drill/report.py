@@ -92,6 +92,7 @@ def figures_of(
         "rpo_s": _rpo_s(gone, marked_s),
         "lost": len(gone),
         "lost_in_the_end": len(verdict.lost),
+        "lost_later": len(_later(verdict, done)),
         "lost_unlisted": len(_unlisted(gone, done)),
         "lost_amounts": _amounts(gone),
         "duplicates": verdict.duplicates,
@@ -151,8 +152,17 @@ def _reported(told: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _gone(verdict: Verdict, done: Sequence[Done]) -> list[Lost]:
     """Return everything that was lost at any time that was looked at, brought back or not."""
-    counted = [each for step in done for each in step.told.get(LOST, ()) if isinstance(each, Lost)]
-    return list({each.number: each for each in [*counted, *verdict.lost]}.values())
+    return list({each.number: each for each in [*_counted(done), *verdict.lost]}.values())
+
+
+def _later(verdict: Verdict, done: Sequence[Done]) -> list[Lost]:
+    """Return what is lost in the end and was not when it was counted: what the way back lost."""
+    counted = {each.number for each in _counted(done)}
+    return [each for each in verdict.lost if each.number not in counted]
+
+
+def _counted(done: Sequence[Done]) -> list[Lost]:
+    return [each for step in done for each in step.told.get(LOST, ()) if isinstance(each, Lost)]
 
 
 def _rpo_s(lost: Sequence[Lost], marked_s: float | None) -> float:

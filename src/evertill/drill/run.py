@@ -96,7 +96,8 @@ async def _load_and_act(
     finally:
         stopping.set()
         await loading
-    await clients.replay()
+    gone = await asyncio.to_thread(_lost_now, ground, file)
+    await clients.replay({each.number for each in gone})
     await sender.close()
     return failure
 

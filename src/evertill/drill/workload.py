@@ -13,7 +13,7 @@ import contextlib
 import json
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -123,10 +123,15 @@ class Clients:
         if self._failures:
             raise self._failures[0]
 
-    async def replay(self) -> None:
-        """Send some of what was taken once more, in no hurry: the answers must be the same."""
+    async def replay(self, lost: Collection[int] = ()) -> None:
+        """Send some of what was taken once more, in no hurry: the answers must be the same.
+
+        What is lost is left out: nobody sends what he was told is done, and it would be new there.
+        """
         door = self._doors[0]
         for request, tries in self._taken:
+            if request.number in lost:
+                continue
             for attempt in range(tries + 1, tries + 1 + REPLAY_TRIES_MAX):
                 answer = await self._try(door, request, attempt, ())
                 if answer is not None and answer.is_final:

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from evertill.domain.outbox import Claim, Outbox, OutboxUnavailable, Term
+from evertill.domain.tempo import paced
 from evertill.journal.records import Chain, Draft, Sealed
 from evertill.journal.stores import Store, StoreUnavailable
 
@@ -27,7 +28,9 @@ BATCHES_PER_READ: Final = 8
 RECORDS_PER_SLICE: Final = 100
 # Between two objects. It bounds the objects' number, and is most of the log's lag.
 POLL_INTERVAL_S: Final = 0.25
-STANDBY_INTERVAL_S: Final = 1.0
+# While nothing happens it is asked for less and less often, down to this.
+POLL_INTERVAL_MAX_S: Final = 1.0
+STANDBY_INTERVAL_S: Final = 2.0
 RETRY_DELAY_MIN_S: Final = 0.25
 # Well within the lease, which is renewed before each try.
 RETRY_DELAY_MAX_S: Final = 5.0
@@ -48,9 +51,14 @@ class TermOver(Exception):
 class Relay(ABC):
     """Hands the outbox to one receiver, term after term."""
 
-    def __init__(self, connect: Connect, threads: int) -> None:
-        """Hold the outbox over connections that `connect` makes, one for each term."""
+    def __init__(self, connect: Connect, threads: int, speed: float) -> None:
+        """Hold the outbox over connections that `connect` makes, one for each term.
+
+        With `speed` 10 pauses are a tenth as long.
+        """
         self._connect = connect
+        self._speed = speed
+        self._poll_interval_s = POLL_INTERVAL_S
         # Not the process's common ones: a receiver that does not answer holds a thread for seconds,
         # and would hold up the other receivers with it.
         self._threads = ThreadPoolExecutor(threads, type(self).__name__)
@@ -58,6 +66,18 @@ class Relay(ABC):
     async def in_thread(self, call: Callable[[], T]) -> T:
         """Make a call that blocks, on a thread of this relay's own."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def rest(self, *, found: bool) -> None:
+        """Wait until the outbox is to be looked at again; longer if nothing was `found` in it."""
+        if found:
+            self._poll_interval_s = POLL_INTERVAL_S
+        await self.pause(self._poll_interval_s)
+        self._poll_interval_s = min(self._poll_interval_s * 2, POLL_INTERVAL_MAX_S)
+
+    async def pause(self, delay_s: float) -> None:
+        """Wait about that long: tasks that fail together should not come back together."""
+        spread = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        await asyncio.sleep(paced(delay_s, self._speed) * spread)
 
     @abstractmethod
     def begin(self, term: Term) -> None:
@@ -78,14 +98,14 @@ class Relay(ABC):
                 # The service says itself when the database is away, so this is no news.
                 log.info("the outbox cannot be relayed now", exc_info=failure)
                 delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
-            await pause(delay_s)
+            await self.pause(delay_s)
 
     async def _serve(self) -> None:
         """Hold the outbox for one term, as soon as it is free, until the term is over."""
         outbox = await self._connect()
         try:
             while (term := await outbox.begin()) is None:
-                await pause(STANDBY_INTERVAL_S)
+                await self.pause(STANDBY_INTERVAL_S)
             self.begin(term)
             while True:
                 await self.relay(outbox)
@@ -98,7 +118,7 @@ class Relay(ABC):
         """Make attempts at one delivery until one succeeds; raise TermOver."""
         delay_s = RETRY_DELAY_MIN_S
         while not await attempt():
-            await pause(delay_s)
+            await self.pause(delay_s)
             delay_s = min(delay_s * 2, RETRY_DELAY_MAX_S)
             if await outbox.claim(0) is None:
                 raise TermOver
@@ -107,10 +127,18 @@ class Relay(ABC):
 class LogRelay(Relay):
     """Hands the outbox to the transaction log."""
 
-    def __init__(self, connect: Connect, store: Store, region: str, observe: Observe) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        store: Store,
+        region: str,
+        observe: Observe,
+        *,
+        speed: float = 1.0,
+    ) -> None:
         """Write objects of `region` to `store`."""
         # One object is on its way at a time.
-        super().__init__(connect, threads=1)
+        super().__init__(connect, threads=1, speed=speed)
         self._store = store
         self._region = region
         self._observe = observe
@@ -126,7 +154,7 @@ class LogRelay(Relay):
         if claim is None:
             raise TermOver
         if not claim.batch_ids:
-            await pause(POLL_INTERVAL_S)
+            await self.rest(found=False)
             return
         loop = asyncio.get_running_loop()
         began_s = loop.time()
@@ -136,7 +164,7 @@ class LogRelay(Relay):
         if not await outbox.settle(claim.batch_ids, sealed.head):
             raise TermOver
         if len(sealed.lines) <= RECORDS_MAX:
-            await pause(POLL_INTERVAL_S)
+            await self.rest(found=True)
 
     async def _store_for_good(self, outbox: Outbox, sealed: Sealed) -> None:
         """Store an object, trying until it is there; raise TermOver.
@@ -168,8 +196,3 @@ async def _seal(outbox: Outbox, chain: Chain, claim: Claim) -> tuple[Sealed, flo
             await asyncio.sleep(0)
         oldest = min([oldest, *(event.created_at for event in events[:1])])
     return draft.seal(claim.at), (claim.at - oldest).total_seconds()
-
-
-async def pause(delay_s: float) -> None:
-    """Wait about that long: tasks that fail together should not come back together."""
-    await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))  # noqa: S311 - no secret

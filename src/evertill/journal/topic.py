@@ -19,11 +19,9 @@ from evertill.domain import ids
 from evertill.domain.outbox import Outbox, OutboxEvent, Term
 from evertill.journal.records import write_time
 from evertill.journal.relay import (
-    POLL_INTERVAL_S,
     Connect,
     Relay,
     TermOver,
-    pause,
 )
 from evertill.journal.stores import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 
@@ -89,9 +87,16 @@ class Topic:
 class TopicRelay(Relay):
     """Hands the outbox to an SNS topic."""
 
-    def __init__(self, connect: Connect, topic: Topic, observe: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        connect: Connect,
+        topic: Topic,
+        observe: Callable[[int], None],
+        *,
+        speed: float = 1.0,
+    ) -> None:
         """Publish to `topic`; `observe` is told how many events were."""
-        super().__init__(connect, threads=LANES)
+        super().__init__(connect, threads=LANES, speed=speed)
         self._topic = topic
         self._observe = observe
 
@@ -104,7 +109,7 @@ class TopicRelay(Relay):
         if claim is None:
             raise TermOver
         if not claim.batch_ids:
-            await pause(POLL_INTERVAL_S)
+            await self.rest(found=False)
             return
         events = await outbox.read(claim.batch_ids)
         await self._publish_all(outbox, events)
@@ -112,7 +117,7 @@ class TopicRelay(Relay):
         if not await outbox.settle(claim.batch_ids, None):
             raise TermOver
         if len(events) < EVENTS_MAX:
-            await pause(POLL_INTERVAL_S)
+            await self.rest(found=True)
 
     async def _publish_all(self, outbox: Outbox, events: Sequence[OutboxEvent]) -> None:
         """Publish events, trying until all are; raise TermOver."""

@@ -22,6 +22,7 @@ from yarl import URL
 
 from evertill.domain import ids
 from evertill.domain.outbox import OutboxUnavailable
+from evertill.domain.tempo import paced
 from evertill.domain.webhooks import Deliveries, Delivery, Result, answered, failed, message, sign
 from evertill.journal.addresses import AddressRefused, Names, resolve
 
@@ -30,6 +31,9 @@ IN_FLIGHT_MAX: Final = 256
 IN_FLIGHT_EACH_MAX: Final = 8
 ATTEMPT_TIMEOUT_S: Final = 15.0
 POLL_INTERVAL_S: Final = 0.5
+# While nothing happens it is asked for less and less often, down to this: there are many workers,
+# and the next to ask is never far.
+POLL_INTERVAL_MAX_S: Final = 2.0
 FAN_OUT_INTERVAL_S: Final = 0.5
 # Attempts that are begun at once; then a pause, in which several that end together make one claim.
 BEGUN_AT_ONCE_MAX: Final = 32
@@ -73,13 +77,25 @@ UNREACHABLE: Final = (aiohttp.ClientError, OSError, UnicodeError)
 class WebhookSender:
     """Tells endpoints of events."""
 
-    def __init__(self, connect: Connect, observe: Observe, *, is_private_allowed: bool) -> None:
-        """Send what `connect` gives; `observe` is told `delivered`, `failed` or `dead` of each."""
+    def __init__(
+        self,
+        connect: Connect,
+        observe: Observe,
+        *,
+        is_private_allowed: bool,
+        speed: float = 1.0,
+    ) -> None:
+        """Send what `connect` gives; `observe` is told `delivered`, `failed` or `dead` of each.
+
+        With `speed` 10 pauses are a tenth as long, and so are those until the next attempt.
+        """
+        self._speed = speed
         self._connect = connect
         self._observe = observe
         self._is_private_allowed = is_private_allowed
         self._loop = asyncio.get_running_loop()
         self._fan_out_at_s = 0.0
+        self._poll_interval_s = POLL_INTERVAL_S
         self._pace = Pace()
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
@@ -93,7 +109,7 @@ class WebhookSender:
                     await self._serve()
                 except OutboxUnavailable as failure:
                     log.info("webhooks cannot be sent now", exc_info=failure)
-                await asyncio.sleep(_spread(RETRY_DELAY_S))
+                await asyncio.sleep(self._spread(RETRY_DELAY_S))
 
     async def _serve(self) -> None:
         deliveries = await self._connect()
@@ -101,8 +117,9 @@ class WebhookSender:
             while True:
                 # Paced, because under load there is always a batch or two: many are taken at once.
                 if self._loop.time() >= self._fan_out_at_s and not await deliveries.fan_out():
-                    self._fan_out_at_s = self._loop.time() + _spread(FAN_OUT_INTERVAL_S)
+                    self._fan_out_at_s = self._loop.time() + self._spread(FAN_OUT_INTERVAL_S)
                 if await self._start_due(deliveries):
+                    self._poll_interval_s = POLL_INTERVAL_S
                     await self._pace.give_way()
                 else:
                     await self._rest()
@@ -128,15 +145,21 @@ class WebhookSender:
 
     async def _rest(self) -> None:
         """Wait for the next attempt to end, or for a while."""
-        pause_s = _spread(POLL_INTERVAL_S)
+        pause_s = self._spread(self._poll_interval_s)
+        self._poll_interval_s = min(self._poll_interval_s * 2, POLL_INTERVAL_MAX_S)
         if self._tasks:
+            self._poll_interval_s = POLL_INTERVAL_S
             await asyncio.wait(self._tasks, timeout=pause_s, return_when=asyncio.FIRST_COMPLETED)
             pause_s = SETTLE_PAUSE_S
         await asyncio.sleep(pause_s)
 
+    def _spread(self, interval_s: float) -> float:
+        """Return about that long: workers that began together should not go on together."""
+        return paced(interval_s, self._speed) * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+
     async def _deliver(self, deliveries: Deliveries, delivery: Delivery) -> None:
         try:
-            result = await self._attempt(delivery)
+            result = (await self._attempt(delivery)).sooner(self._speed)
             self._observe(_outcome(result))
             await deliveries.finish(delivery, result)
         except OutboxUnavailable:
@@ -202,11 +225,6 @@ def _client() -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_S),
         skip_auto_headers=("accept", "accept-encoding"),
     )
-
-
-def _spread(interval_s: float) -> float:
-    """Return about that long: workers that began together should not go on together."""
-    return interval_s * random.uniform(0.5, 1.5)  # noqa: S311 - no secret
 
 
 def _outcome(result: Result) -> str:

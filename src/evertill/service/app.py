@@ -68,16 +68,15 @@ class App:
         self._loop = asyncio.get_running_loop()
         # One login for all: each would ask AWS for credentials of its own.
         self._database, reader = addresses(settings)
-        self._pool = pool(self._database)
-        self._reader = None if reader is None else pool(reader)
+        speed = settings.time_scale
+        self._pool = pool(self._database, speed)
+        self._reader = None if reader is None else pool(reader, speed)
         sources = Sources(self._pool, self._reader)
         self._keeper = keeper(settings, lambda: self._probe.is_writable)
         permits = self._keeper.permit
-        self._committer = Committer(self._database, permits, metrics.observe_commit)
+        self._committer = Committer(self._database, permits, metrics.observe_commit, speed)
         self._authenticator = Authenticator(sources, settings.workers)
-        self._probe = Probe(
-            self._pool, sources, settings.region, permits, speed=settings.time_scale
-        )
+        self._probe = Probe(self._pool, sources, settings.region, permits, speed=speed)
         self._router = Router()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[Any]] = []
@@ -98,15 +97,16 @@ class App:
         for connections in self._pools():
             await connections.open(wait=False)
         self._keeper.start()
+        speed = self._settings.time_scale
         for job in (
             self._committer.run(),
             self._authenticator.refresh(),
             self._probe.run(),
-            run_expiry(self._pool, self._keeper.permit),
+            run_expiry(self._pool, self._keeper.permit, speed),
             run_folding(self._pool),
-            run_settlement(self._pool, self._keeper.permit),
-            run_forgetting(self._pool),
-            run_measuring(self._pool),
+            run_settlement(self._pool, self._keeper.permit, speed),
+            run_forgetting(self._pool, speed),
+            run_measuring(self._pool, speed),
             *relays(self._settings, self._database),
             self.server.sweep(),
             self._stream.run(),
@@ -229,10 +229,9 @@ class App:
             log.exception("a handler failed")
             exchange.fail(InternalError())
 
-    def _log_reply(self, exchange: Exchange, response: Response) -> None:
-        seconds = self._loop.time() - exchange.started_s
-        metrics.observe_request(exchange.route, exchange.method, response.status, seconds)
-        self._stream.write_access(exchange, response.status, seconds)
+    def _log_reply(self, exchange: Exchange, status: int, seconds: float) -> None:
+        metrics.observe_request(exchange.route, exchange.method, status, seconds)
+        self._stream.write_access(exchange, status, seconds)
 
     async def _gauge(self) -> None:
         while True:

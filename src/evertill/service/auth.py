@@ -171,6 +171,8 @@ class Authenticator:
         was_current = True
         while True:
             await asyncio.sleep(REFRESH_INTERVAL_S)
+            if not self._callers and not self._unknown:
+                continue
             try:
                 found, is_current = await self._sources.ask(directory.find_changes, REFRESH_OVERLAP)
             except (psycopg.Error, PoolTimeout, TooManyRequests):

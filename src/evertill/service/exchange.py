@@ -7,7 +7,8 @@ hot path does the latter, because a task per payment would cost more than the pa
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from evertill.domain import ids, problems
 from evertill.domain.errors import EvertillError, MalformedRequest
@@ -17,7 +18,7 @@ PROBLEM_JSON = "application/problem+json"
 REPLAYED = (("idempotent-replayed", "true"),)
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True):
     """An answer: status, body, media type and further headers."""
 
     status: int
@@ -77,6 +78,14 @@ class Exchange:
         except UnicodeDecodeError:
             message = f"The header {name.decode()} must be ASCII."
             raise MalformedRequest(message, field=name.decode()) from None
+
+    def let_go(self) -> None:
+        """Forget what was received, once it is read: it need not wait in memory for its commit.
+
+        The next request takes the same memory, which the processor still has at hand.
+        """
+        self.headers = {}
+        self.body = b""
 
     def reply(self, response: Response) -> None:
         """Send the answer; a second one is ignored, as when a deadline came first."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from evertill.domain.tempo import paced
 from evertill.service import metrics
 from evertill.storage.permits import Permits
 from evertill.storage.sources import Sources
@@ -46,23 +47,27 @@ class Probe:
     ) -> None:
         """Ask the writer through `pool`, and let `sources` know what it says.
 
-        `permits` tell whether `region` may write. With `speed` 10 the role is told ten times as
+        `permits` tell whether `region` may write. With `speed` 10 it asks and tells ten times as
         often, as whoever counts its lines by the minute has minutes of six seconds.
         """
         self._pool = pool
         self._sources = sources
         self._region = region
         self._permits = permits
+        self._interval_s = paced(PROBE_INTERVAL_S, speed)
+        # A probe may take its time at any speed.
+        patience_s = STALE_AFTER_S - PROBE_TIMEOUT_S
+        self._stale_after_s = PROBE_TIMEOUT_S + paced(patience_s, speed)
+        self._role_interval_s = paced(ROLE_INTERVAL_S, speed)
         self.is_writable = False
         self._loop = asyncio.get_running_loop()
         self._reason: str | None = "The database has not been asked yet."
         self._asked_s = self._loop.time()
         self._tell_at_s = 0.0
-        self._tell_every_s = ROLE_INTERVAL_S / speed
 
     def reason(self) -> str | None:
         """Return why this region cannot take a payment, or None when it can."""
-        if self._loop.time() - self._asked_s > STALE_AFTER_S:
+        if self._loop.time() - self._asked_s > self._stale_after_s:
             return "The database does not answer."
         if self._reason is None and self._permits().remaining_s() <= 0:
             return "This region does not hold the write lease."
@@ -80,11 +85,11 @@ class Probe:
             metrics.READY.set(self.reason() is None)
             metrics.POOL_SIZE.set(self._pool.get_stats().get("pool_size", 0))
             metrics.POOL_WAITING.set(self._pool.get_stats().get("requests_waiting", 0))
-            await asyncio.sleep(PROBE_INTERVAL_S)
+            await asyncio.sleep(self._interval_s)
 
     def _tell_role(self) -> None:
         if self._asked_s >= self._tell_at_s:
-            self._tell_at_s = self._asked_s + self._tell_every_s
+            self._tell_at_s = self._asked_s + self._role_interval_s
             log.info(READ_ONLY if self.reason() else WRITABLE)
 
     async def _ask(self) -> tuple[bool | None, str | None]:

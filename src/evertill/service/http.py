@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from time import gmtime, strftime, time
 from typing import Final, cast
@@ -29,6 +30,7 @@ from evertill.domain.errors import (
 )
 from evertill.domain.requests import BODY_SIZE_MAX
 from evertill.service.exchange import Exchange, Response
+from evertill.service.stages import Stage
 
 HEADERS_SIZE_MAX: Final = 16 << 10
 HEADERS_MAX: Final = 64
@@ -51,19 +53,26 @@ _STATUS_LINES: Final = {
 }
 
 
+Reply = tuple[Exchange, int, float]
+"""A request that was answered, with the answer's status and the seconds until then."""
+
+
 class Server:
     """All connections of one process: how many there may be, and how they end."""
 
     def __init__(
         self,
         handle: Callable[[Exchange], None],
-        on_reply: Callable[[Exchange, Response], None],
+        on_reply: Callable[[Exchange, int, float], None],
         receive_timeout_s: float = RECEIVE_TIMEOUT_S,
     ) -> None:
-        """Give complete requests to `handle` and tell `on_reply` of every answer."""
+        """Give requests to `handle`, and every answer's status and seconds to `on_reply`."""
         self.receive_timeout_s = receive_timeout_s
-        self.handle = handle
-        self.on_reply = on_reply
+        # A connection has one request at work, so there are never more of them than connections.
+        received = Stage(handle)
+        self.receive = received.add
+        self._replied = Stage[Reply](lambda reply: on_reply(*reply))
+        self._loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.draining = False
         self._date = (0, "")
@@ -71,6 +80,11 @@ class Server:
     def connection(self) -> Connection:
         """Make the protocol for a new connection."""
         return Connection(self)
+
+    def note_reply(self, exchange: Exchange, response: Response) -> None:
+        """Have an answer told of once everything that goes out with it is written."""
+        seconds = self._loop.time() - exchange.started_s
+        self._replied.add((exchange, response.status, seconds))
 
     def date(self) -> str:
         """Return the Date header's value (RFC 9110, section 6.6.1), made once a second."""
@@ -234,11 +248,8 @@ class Connection(asyncio.Protocol):
         """Hand the request on, or let it wait for the one before it."""
         if self._refused:
             return
-        try:
-            path, _, query = self._url.decode("ascii").partition("?")
-        except UnicodeDecodeError:
-            raise MalformedRequest("The URL must be ASCII.") from None
-        method = self._parser.get_method().decode("ascii", "replace")
+        parser = self._parser
+        method, (path, query) = _read_method(parser.get_method()), _read_target(self._url)
         exchange = Exchange(
             method=method,
             path=path,
@@ -248,9 +259,8 @@ class Connection(asyncio.Protocol):
             started_s=self._loop.time(),
             send=self._send,
         )
-        keep = self._parser.should_keep_alive()
+        self._waiting.append((exchange, parser.should_keep_alive()))
         self._start_message()
-        self._waiting.append((exchange, keep))
         if len(self._waiting) > PIPELINED_MAX:
             raise MalformedRequest("Too many requests were sent ahead of their answers.")
         self._next()
@@ -293,7 +303,7 @@ class Connection(asyncio.Protocol):
     def _next(self) -> None:
         if not self._busy and self._waiting:
             self._busy = True
-            self._server.handle(self._waiting[0][0])
+            self._server.receive(self._waiting[0][0])
 
     def _read_if_wanted(self) -> None:
         """Read unless a request waits behind another one, or answers pile up unread."""
@@ -306,7 +316,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _send(self, exchange: Exchange, response: Response) -> None:
-        self._server.on_reply(exchange, response)
+        self._server.note_reply(exchange, response)
         if not self._waiting or self._waiting[0][0] is not exchange:
             return
         keep = self._waiting.popleft()[1] and not self._server.draining
@@ -358,6 +368,21 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         self._waiting.append((exchange, False))
         exchange.fail(error)
+
+
+@lru_cache(maxsize=16)
+def _read_method(method: bytes) -> str:
+    return method.decode("ascii", "replace")
+
+
+# Most requests ask for one of a few addresses; what is asked for once pushes another out.
+@lru_cache(maxsize=64)
+def _read_target(url: bytes) -> tuple[str, str]:
+    try:
+        path, _, query = url.decode("ascii").partition("?")
+    except UnicodeDecodeError:
+        raise MalformedRequest("The URL must be ASCII.") from None
+    return path, query
 
 
 # Headers whose meaning would depend on which copy is read.

@@ -46,7 +46,10 @@ def _webhook_sender(
 ) -> WebhookSender:
     connect = partial(PostgresDeliveries.connect, database, served)
     return WebhookSender(
-        connect, metrics.observe_webhook, is_private_allowed=settings.webhooks_private
+        connect,
+        metrics.observe_webhook,
+        is_private_allowed=settings.webhooks_private,
+        speed=settings.time_scale,
     )
 
 
@@ -56,13 +59,13 @@ def _log_relay(
     region = "" if settings.region == "local" else settings.region
     store = open_store(location, settings.aws_endpoint_url, region)
     connect = partial(PostgresOutbox.connect, database, receiver=Receiver.LOG, served=served)
-    return LogRelay(connect, store, settings.region, metrics.observe_log)
+    return LogRelay(connect, store, settings.region, metrics.observe_log, speed=settings.time_scale)
 
 
 def _topic_relay(settings: Settings, database: Address, served: frozenset[Receiver]) -> TopicRelay:
     connect = partial(PostgresOutbox.connect, database, receiver=Receiver.TOPIC, served=served)
     topic = Topic(settings.events_topic_arn, settings.aws_endpoint_url)
-    return TopicRelay(connect, topic, metrics.PUBLISHED.inc)
+    return TopicRelay(connect, topic, metrics.PUBLISHED.inc, speed=settings.time_scale)
 
 
 def log_location(settings: Settings) -> str:

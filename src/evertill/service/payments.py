@@ -6,7 +6,7 @@ calls back after the commit.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -22,7 +22,7 @@ from evertill.domain.rules import Attempt, source_key
 from evertill.service.auth import Caller
 from evertill.service.bodies import check_payment, read_batch
 from evertill.service.exchange import REPLAYED, Exchange, Response
-from evertill.service.models import BATCH_ITEMS_MAX, BatchItem, NewPayment
+from evertill.service.models import BatchItem, NewPayment
 from evertill.storage.committer import Committer
 from evertill.storage.submissions import Answer, Submission, Waiter
 
@@ -30,15 +30,29 @@ CREATE: Final = "create"
 REQUEST_TIMEOUT_S: Final = 5.0
 
 
-class _Item(NamedTuple):
+class _Item(msgspec.Struct, frozen=True):
     """What became of one item of a batch when it was read."""
 
     outcome: Submission | EvertillError
     repeated: bool = False
 
 
+class _Caller:
+    """Who waits for one payment, and is answered when it has its outcome."""
+
+    __slots__ = ("_exchange", "_submission")
+
+    def __init__(self, exchange: Exchange, submission: Submission) -> None:
+        """Wait for `submission`."""
+        self._exchange = exchange
+        self._submission = submission
+
+    def count_down(self) -> None:
+        """Answer."""
+        _answer(self._exchange, self._submission)
+
+
 _payment_decoder: Final = msgspec.json.Decoder(NewPayment)
-_item_decoder: Final = msgspec.json.Decoder(BatchItem)
 
 
 class Payments:
@@ -56,20 +70,19 @@ class Payments:
         caller.bucket.spend(1, exchange.started_s)
         self._committer.check_room(1)
         submission = _submission(caller, request, key, exchange.started_s)
-        submission.waiter = Waiter(1, lambda: _answer(exchange, submission))
+        submission.waiter = _Caller(exchange, submission)
         exchange.payment_id = submission.payment_id
+        exchange.let_go()
         self._committer.submit(submission)
 
     def create_batch(self, exchange: Exchange, caller: Caller) -> None:
         """Take up to 1000 payments; each has a result of its own, in order."""
         payments = read_batch(exchange.body)
-        if not 1 <= len(payments) <= BATCH_ITEMS_MAX:
-            message = f"A batch holds 1 to {BATCH_ITEMS_MAX} payments."
-            raise InvalidRequest(message, field="payments")
         caller.bucket.spend(len(payments), exchange.started_s)
         self._committer.check_room(len(payments))
         by_key: dict[bytes, Submission] = {}
-        items = [_read_item(by_key, caller, raw, exchange.started_s) for raw in payments]
+        items = [_take_item(by_key, caller, item, exchange.started_s) for item in payments]
+        exchange.let_go()
         if not by_key:
             _answer_batch(exchange, items)
         waiter = Waiter(len(by_key), lambda: _answer_batch(exchange, items))
@@ -78,11 +91,15 @@ class Payments:
             self._committer.submit(submission)
 
 
-def _read_item(
-    by_key: dict[bytes, Submission], caller: Caller, raw: msgspec.Raw, now_s: float
+def _take_item(
+    by_key: dict[bytes, Submission],
+    caller: Caller,
+    request: BatchItem | EvertillError,
+    now_s: float,
 ) -> _Item:
+    if isinstance(request, EvertillError):
+        return _Item(request)
     try:
-        request = read_body(_item_decoder, bytes(raw))
         key = check_key(request.idempotency_key)
         check_payment(request)
     except EvertillError as error:

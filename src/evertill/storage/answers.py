@@ -5,14 +5,17 @@ The hot path and the moves of single payments both replay, so the rule stands he
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from evertill.domain import ids
 from evertill.domain.errors import EvertillError, KeyExpired, KeyReused
 from evertill.domain.idempotency import ANSWER_KEPT
 from evertill.storage.submissions import Answer
+
+_SIGNED_64: Final = struct.Struct(">q")
 
 
 class StoredAnswer(NamedTuple):
@@ -39,7 +42,8 @@ class Request(Protocol):
 
 def lock_number(key_digest: bytes) -> int:
     """Return the number under which a key is locked: the first 64 bits of its digest."""
-    return int.from_bytes(key_digest[:8], "big", signed=True)
+    number: int = _SIGNED_64.unpack_from(key_digest)[0]
+    return number
 
 
 def read_answers(rows: Iterable[Sequence[Any]]) -> dict[bytes, StoredAnswer]:

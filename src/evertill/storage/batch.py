@@ -18,8 +18,8 @@ from psycopg.pq.abc import PGresult
 
 from evertill.domain import ledger
 from evertill.domain.errors import InternalError, KeyInFlight
-from evertill.domain.money import exponent
-from evertill.domain.payments import DeclineReason, Payment
+from evertill.domain.money import EXPONENTS, exponent
+from evertill.domain.payments import DeclineReason, Payment, write_captured
 from evertill.domain.rules import Decline, SourceHistory, decide
 from evertill.domain.states import State
 from evertill.storage import permits
@@ -55,6 +55,13 @@ log = logging.getLogger(__name__)
 
 _encoder: Final = msgspec.json.Encoder()
 
+# Looked up once: in Python 3.11 a member of an enumeration is found by a call.
+_CAPTURED: Final = State.CAPTURED
+_AUTHORIZED: Final = State.AUTHORIZED
+_DECLINED: Final = State.DECLINED
+_STATUSES: Final = {state: state.encode() for state in State}
+_CODES: Final = {code: code.encode() for code in EXPONENTS}
+
 
 class Claim(NamedTuple):
     """What the database said about a batch before it is decided, at its own time `at`.
@@ -70,7 +77,7 @@ class Claim(NamedTuple):
     histories: dict[int, SourceHistory]
 
 
-class Decided(NamedTuple):
+class Decided(msgspec.Struct, frozen=True):
     """A payment that is to be recorded, and the answer that its caller will get."""
 
     submission: Submission
@@ -144,6 +151,7 @@ def decide_batch(batch: Sequence[Submission], claimed: Claim) -> Decisions:
     neither part of the result: it is to be claimed again.
     """
     decisions = Decisions([], [])
+    at = _encoder.encode(claimed.at).decode()
     for position, submission in enumerate(batch):
         if submission.outcome is not None:
             # Its deadline came meanwhile, and its caller was told that nothing was done.
@@ -155,7 +163,7 @@ def decide_batch(batch: Sequence[Submission], claimed: Claim) -> Decisions:
             decisions.outcomes.append((submission, replay(submission, stored, claimed.at)))
         elif position not in claimed.busy:
             try:
-                decisions.decided.append(_decide_one(submission, claimed))
+                decisions.decided.append(_decide_one(submission, claimed, at))
             except Exception:
                 # Terms that nobody thought of are that merchant's problem, not its neighbours'.
                 log.exception("a payment could not be decided")
@@ -179,30 +187,31 @@ async def record(pipeline: Pipeline, at: datetime, decided: list[Decided], permi
     await pipeline.sync()
 
 
-def _decide_one(submission: Submission, claimed: Claim) -> Decided:
+def _decide_one(submission: Submission, claimed: Claim, at: str) -> Decided:
     attempt, merchant = submission.attempt, submission.merchant
     history = claimed.histories.get(submission.source_key)
     if history is None:
         history = claimed.histories[submission.source_key] = SourceHistory()
     decline = decide(attempt, merchant, history)
     history.record(attempt, approved=decline is None)
-    status, fee, transfer = State.DECLINED, 0, None
     if decline is None and submission.capture:
         fixed = merchant.limits(attempt.currency).fee_fixed_minor
         fee = ledger.fee_minor(attempt.amount_minor, merchant.terms.fee_basis_points, fixed)
-        status, transfer = State.CAPTURED, ledger.sale(attempt.amount_minor, fee)
-    elif decline is None:
-        status, transfer = State.AUTHORIZED, ledger.authorize(attempt.amount_minor)
-    answer = _answer(submission, status, decline, fee, claimed.at)
-    return Decided(submission, status, decline, fee, transfer, answer)
+        transfer = ledger.sale(attempt.amount_minor, fee)
+        answer = write_captured(submission.payment_id, attempt, submission.description, fee, at)
+        return Decided(submission, _CAPTURED, None, fee, transfer, answer)
+    status = _AUTHORIZED if decline is None else _DECLINED
+    held = ledger.authorize(attempt.amount_minor) if decline is None else None
+    answer = _uncaptured(submission, status, decline, claimed.at)
+    return Decided(submission, status, decline, 0, held, answer)
 
 
-def _answer(
-    submission: Submission, status: State, decline: Decline | None, fee: int, at: datetime
+def _uncaptured(
+    submission: Submission, status: State, decline: Decline | None, at: datetime
 ) -> bytes:
     attempt = submission.attempt
     expires_at = None
-    if status is State.AUTHORIZED:
+    if status is _AUTHORIZED:
         expires_at = at + timedelta(seconds=submission.merchant.terms.authorization_lifetime_s)
     return _encoder.encode(
         Payment(
@@ -211,9 +220,9 @@ def _answer(
             amount=attempt.amount_minor,
             currency=attempt.currency,
             exponent=exponent(attempt.currency),
-            amount_captured=attempt.amount_minor if status is State.CAPTURED else 0,
+            amount_captured=0,
             amount_refunded=0,
-            fee=fee,
+            fee=0,
             source=attempt.source,
             reference=attempt.reference,
             description=submission.description,
@@ -230,8 +239,7 @@ def _columns(decided: list[Decided]) -> dict[str, bytes]:
     attempts = [submission.attempt for submission in submissions]
     transfers = [row.transfer for row in decided]
     captured = [
-        row.submission.attempt.amount_minor if row.status is State.CAPTURED else 0
-        for row in decided
+        row.submission.attempt.amount_minor if row.status is _CAPTURED else 0 for row in decided
     ]
     return {
         "merchant_ids": pack_int8([s.merchant.merchant_id for s in submissions]),
@@ -241,24 +249,24 @@ def _columns(decided: list[Decided]) -> dict[str, bytes]:
         "body_digests": pack_uuid([s.body_digest for s in submissions]),
         "source_keys": pack_int8([s.source_key for s in submissions]),
         "lifetimes_s": pack_int8([s.merchant.terms.authorization_lifetime_s for s in submissions]),
-        "descriptions": pack_text([_utf8(s.description) for s in submissions]),
+        "descriptions": pack_text(_utf8([s.description for s in submissions])),
         "amounts_minor": pack_int8([a.amount_minor for a in attempts]),
-        "currencies": pack_text([a.currency.encode() for a in attempts]),
-        "exponents": pack_int2([exponent(a.currency) for a in attempts]),
+        "currencies": pack_text([_CODES[a.currency] for a in attempts]),
+        "exponents": pack_int2([EXPONENTS[a.currency] for a in attempts]),
         "sources": pack_text([a.source.encode() for a in attempts]),
-        "refs": pack_text([_utf8(a.reference) for a in attempts]),
-        "statuses": pack_text([row.status.encode() for row in decided]),
+        "refs": pack_text(_utf8([a.reference for a in attempts])),
+        "statuses": pack_text([_STATUSES[row.status] for row in decided]),
         "captured_minor": pack_int8(captured),
         "fees_minor": pack_int8([row.fee_minor for row in decided]),
         "decline_codes": pack_text(
-            [_utf8(row.decline.code if row.decline else None) for row in decided]
+            _utf8([row.decline.code if row.decline else None for row in decided])
         ),
         "answers": pack_text([row.answer for row in decided]),
-        "kinds": pack_int2([t and t.kind for t in transfers]),
-        "debits": pack_int2([t and t.debit for t in transfers]),
-        "credits": pack_int2([t and t.credit for t in transfers]),
+        "kinds": pack_int2([t.kind if t else None for t in transfers]),
+        "debits": pack_int2([t.debit if t else None for t in transfers]),
+        "credits": pack_int2([t.credit if t else None for t in transfers]),
     }
 
 
-def _utf8(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
+def _utf8(texts: list[str | None]) -> list[bytes | None]:
+    return [None if text is None else text.encode() for text in texts]

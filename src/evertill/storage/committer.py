@@ -31,6 +31,7 @@ from evertill.domain.errors import (
     Overloaded,
     Unavailable,
 )
+from evertill.domain.tempo import paced
 from evertill.storage import batch as batches
 from evertill.storage.database import TRANSIENT, Address, resolve
 from evertill.storage.permits import Permit, Permits
@@ -68,11 +69,14 @@ class Committer:
         address: Address,
         permits: Permits,
         observe: Callable[[int, float], None] = lambda *_: None,
+        speed: float = 1.0,
     ) -> None:
         """Commit to the database at `address` while `permits` allow it.
 
-        `observe` is told each batch's size and seconds.
+        `observe` is told each batch's size and seconds. With `speed` 10 a lost database is looked
+        for ten times as often.
         """
+        self._speed = speed
         self._address = address
         self._observe = observe
         self._permits = permits
@@ -82,6 +86,7 @@ class Committer:
         self._in_flight: dict[bytes, Submission] = {}
         self._untold: list[tuple[Submission, Outcome]] = []
         self._work = asyncio.Event()
+        self._sweepable = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._next_start_s = 0.0
         self._stopping = False
@@ -108,6 +113,7 @@ class Committer:
             submission.finish(KeyInFlight())
             return
         self._in_flight[submission.key_digest] = submission
+        self._sweepable.set()
         self._queue.append(submission)
         self._work.set()
 
@@ -223,8 +229,11 @@ class Committer:
     def _tell(self) -> None:
         """Tell the callers of the last batch, now that its locks are free and its keys as well."""
         untold, self._untold = self._untold, []
+        in_flight = self._in_flight
         for submission, _ in untold:
-            self._forget(submission)
+            # As in `_forget`, for each of a whole batch.
+            if in_flight.get(submission.key_digest) is submission:
+                del in_flight[submission.key_digest]
         for submission, outcome in untold:
             submission.finish(outcome)
 
@@ -292,7 +301,7 @@ class Committer:
                 )
                 self._is_away = False
             except psycopg.Error:
-                await asyncio.sleep(RECONNECT_PAUSE_S)
+                await asyncio.sleep(paced(RECONNECT_PAUSE_S, self._speed))
                 raise
         return self._pipeline
 
@@ -304,6 +313,9 @@ class Committer:
     async def _sweep(self) -> None:
         """End what has passed its deadline: one timer for all, instead of one for each."""
         while True:
+            if not self._in_flight:
+                self._sweepable.clear()
+                await self._sweepable.wait()
             await asyncio.sleep(SWEEP_INTERVAL_S)
             now_s = self._loop.time()
             for submission in list(self._in_flight.values()):

@@ -26,6 +26,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = b"\xff\xff\xff\xff"
 # The sizes of nearly all texts, as they are sent before each.
 _SIZES: Final = [size.to_bytes(4, "big") for size in range(1024)]
+# Exponents, kinds and accounts, as they are sent, and what stands for none.
+_SMALL: Final = {None: _NULL} | {value: _int2.pack(2, value) for value in range(16)}
 _SIZE_16: Final = b"\x00\x00\x00\x10"
 
 
@@ -94,7 +96,10 @@ def register(context: AdaptContext) -> None:
 
 def pack_int2(values: Sequence[int | None]) -> Int2Array:
     """Pack small integers, or NULLs, as smallint[]."""
-    elements = [_NULL if value is None else _int2.pack(2, value) for value in values]
+    try:
+        elements = [_SMALL[value] for value in values]
+    except KeyError:
+        elements = [_NULL if value is None else _int2.pack(2, value) for value in values]
     return Int2Array.of(len(values), b"".join(elements))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 import msgspec
 
@@ -11,7 +11,7 @@ from evertill.domain.errors import EvertillError
 from evertill.domain.rules import Attempt, Merchant
 
 
-class Answer(NamedTuple):
+class Answer(msgspec.Struct, frozen=True):
     """The bytes that a caller gets, and whether they were stored for an earlier request."""
 
     body: bytes
@@ -19,6 +19,13 @@ class Answer(NamedTuple):
 
 
 Outcome = Answer | EvertillError
+
+
+class Waiting(Protocol):
+    """Somebody who is told when a submission has an outcome."""
+
+    def count_down(self) -> None:
+        """Note one outcome more."""
 
 
 class Waiter:
@@ -52,7 +59,7 @@ class Submission(msgspec.Struct, kw_only=True, eq=False):
     event_id: bytes
     # A time of the event loop's clock.
     deadline_s: float
-    waiter: Waiter | None = None
+    waiter: Waiting | None = None
     outcome: Outcome | None = None
     # True from when a commit was sent until its fate is known.
     maybe_committed: bool = False

@@ -7,13 +7,14 @@ of 127.0.0.0/8 without any setting; ports below 1024 need root there, so they ar
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final
 
-from evertill.twin.errors import AddressesTaken
+from evertill.twin.errors import AddressesMissing, AddressesTaken
 
 SITES_MAX: Final = 100
 # 127.0.0.x is everybody's; sites begin where nobody else's defaults are.
@@ -88,6 +89,7 @@ def _take() -> tuple[int, socket.socket]:
     for number in range(SITE_FIRST, SITE_FIRST + SITES_MAX):
         try:
             return number, socket.create_server((f"127.{number}.{host}", port))
-        except OSError:
-            continue
+        except OSError as failure:
+            if failure.errno == errno.EADDRNOTAVAIL:
+                raise AddressesMissing from failure
     raise AddressesTaken

@@ -24,3 +24,12 @@ class AddressesTaken(TwinError):
     """Every block of loopback addresses for a twin is in use: other twins run on this machine."""
 
     code = "addresses_taken"
+
+
+class AddressesMissing(TwinError):
+    """This machine has no loopback address but 127.0.0.1, and the twin needs one for each task.
+
+    `make up-lite` runs the payment service alone, here too.
+    """
+
+    code = "addresses_missing"

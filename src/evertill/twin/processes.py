@@ -145,6 +145,8 @@ class Processes:
                 **(identity or {}),
             )
         owned = Owned(name, process)
+        # Before it is let go: it is ended with the others if nobody waits for this any more.
+        self._owned = [*self.running(), owned]
         try:
             self._write_down(owned)
             await self._let_go(process)
@@ -152,7 +154,6 @@ class Processes:
             await owned.kill()
             message = f"{name} did not start: {failure}."
             raise PartFailed(message) from failure
-        self._owned = [known for known in self._owned if known.is_running] + [owned]
         return owned
 
     def running(self) -> Iterator[Owned]:

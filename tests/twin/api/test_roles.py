@@ -43,7 +43,7 @@ def as_role(twin: RunningTwin, service: str) -> Any:
 
 
 def test_a_role_without_the_right_is_refused_in_every_protocol(twin: RunningTwin) -> None:
-    calls: dict[str, Callable[[], object]] = {
+    calls: dict[str, Callable[[], Any]] = {
         "AccessDenied": lambda: as_role(twin, "s3").put_object(Bucket=BUCKET, Key="a", Body=b""),
         "AccessDeniedException": lambda: as_role(twin, "cloudwatch").describe_alarms(),
     }

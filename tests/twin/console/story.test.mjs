@@ -23,6 +23,13 @@ test("an alarm is named", () => {
   assert.equal(told.tone, "warn");
 });
 
+test("an alarm that tells nobody is a term of others and is not counted", () => {
+  const status = steady();
+  const term = status.regions["us-east-1"].alarms.at(-1);
+  assert.deepEqual([term.state, term.notifies], ["ALARM", false]);
+  assert.match(story(status).text, /No alarms\.$/);
+});
+
 test("three alarms are counted and not named", () => {
   const told = story(steady((status) => {
     for (const alarm of status.regions["us-east-1"].alarms.slice(0, 3)) alarm.state = "ALARM";
@@ -116,6 +123,14 @@ test("a fault that shows nowhere else is told as what it is", () => {
     status.faults = [{ id: "1", fault: "jump-clock", parameters: {}, since_s: 400, passes: false }];
   }));
   assert.match(told.text, /^1 fault is active \(jump-clock\)\./);
+});
+
+test("a fault that has passed is over, also before it is dismissed", () => {
+  const told = story(steady((status) => {
+    status.faults = [{ id: "1", fault: "kill-task", parameters: {}, since_s: 400, passes: true }];
+  }));
+  assert.equal(told.text, OK);
+  assert.equal(told.tone, "ok");
 });
 
 test("an active region that answers with errors is told", () => {

@@ -193,6 +193,21 @@ test("several targets are asked for, and one is set at once", () => {
   assert.deepEqual(action("region", { region: "us-east-2" }).at(-1), ["delay-link", "fault"]);
 });
 
+test("a target that gives a parameter no value is told and offered without it", () => {
+  const jump = { fault: "jump-clock", summary: "", passes: false, defaults: { offset_s: 300 },
+    parameters: ["region", "task", "offset_s"], targets: [{ region: "us-east-1", task: "" }] };
+  assert.equal(faults.wordsOf(jump.targets[0]), "us-east-1");
+  assert.equal(faults.faultsOf([jump], "region", { region: "us-east-1" }).length, 1);
+});
+
+test("the errors of a standby are explained", () => {
+  const shown = (errors) => words(charts(withStatus(EMPTY, steady((status) => {
+    status.regions["us-east-2"].traffic.errors_5xx_per_s = errors;
+  }))));
+  assert.match(shown(0.4), /us-east-2 stands by: it answers health checks with 503/);
+  assert.doesNotMatch(shown(0), /stands by/);
+});
+
 test("only ids that nobody could tell are shortened", () => {
   assert.equal(faults.wordsOf({ task: "9c806ec73e8c4383a80f401c404cbd7f" }), "9c806e");
   assert.equal(faults.wordsOf({ function: "payment-validation-dev" }), "payment-validation-dev");

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -48,3 +50,21 @@ def test_databases_that_are_not_there_do_not_fail(twin: RunningTwin, kind: str) 
     answer = twin.http.post("/faults", content=body, headers={"content-type": "application/json"})
     assert (400, "unknown_target") == (answer.status_code, answer.json()["code"])
     assert "there is none now" in answer.json()["message"]
+
+
+def test_a_killed_emulator_is_back_with_its_objects_and_what_the_templates_name(
+    twin: RunningTwin,
+) -> None:
+    url = twin.twin.endpoints[EAST]
+    s3, sns = client("s3", url, EAST), client("sns", url, EAST)
+    bucket = f"shop-log-{EAST}"
+    s3.put_object(Bucket=bucket, Key="kept", Body=b"1")
+    topics = sns.list_topics()["Topics"]
+    emulator = twin.twin.regions[EAST].aws.emulator
+    os.kill(emulator.status()["pid"], signal.SIGKILL)
+    until(lambda: not emulator.is_ready, "the end of the emulator")
+    until(lambda: emulator.is_ready, "its return")
+    assert b"1" == s3.get_object(Bucket=bucket, Key="kept")["Body"].read()
+    assert topics == sns.list_topics()["Topics"]
+    kinds = [event.kind for event in twin.twin.ground.timeline.kept()]
+    assert ["emulator.lost", "emulator.restarted"] == [k for k in kinds if "emulator" in k]

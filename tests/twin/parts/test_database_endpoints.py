@@ -11,7 +11,15 @@ from typing import NamedTuple
 import psycopg
 import pytest
 import trustme
-from tests.support.databases import MASTER, PASSWORD, Databases, databases, running, until_complete
+from tests.support.databases import (
+    MASTER,
+    PASSWORD,
+    PATIENT,
+    Databases,
+    databases,
+    running,
+    until_complete,
+)
 
 from evertill.domain.signing import Credentials
 from evertill.service.login import IamLogin
@@ -91,7 +99,7 @@ def make(world: Databases, cluster: Cluster, roles: tuple[str, ...]) -> Made:
 
 def test_the_platform_migrates_and_logs_in_as_it_does_on_aws() -> None:
     async def story() -> None:
-        async with databases() as world:
+        async with databases(PATIENT) as world:
             cluster = world.cluster(world.spec())
             made = make(world, cluster, ("writer", "reader"))
             async with running(cluster):

@@ -18,6 +18,7 @@ import trustme
 from tests.support.databases import (
     MASTER,
     PASSWORD,
+    PATIENT,
     Databases,
     databases,
     running,
@@ -57,7 +58,8 @@ class Scene(NamedTuple):
             "dbname": "shop",
             "sslmode": "verify-full",
             "sslrootcert": str(self.authority),
-            "connect_timeout": 10,
+            # A login takes some tens of milliseconds, and many times that beside a whole twin.
+            "connect_timeout": 60,
             **words,
         }
 
@@ -93,7 +95,7 @@ class Scene(NamedTuple):
 
 @asynccontextmanager
 async def scene(instances: int = 1, late: timedelta = timedelta()) -> AsyncIterator[Scene]:
-    async with databases() as made:
+    async with databases(PATIENT) as made:
         cluster = made.cluster(made.spec(instances=instances))
         host = made.addresses.take("us-east-1a", "service to db")
         authority = trustme.CA()

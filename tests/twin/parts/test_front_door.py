@@ -14,6 +14,7 @@ from tests.support.upstream import serving
 
 from evertill.twin.errors import PartFailed
 from evertill.twin.links import OPEN, Way
+from evertill.twin.parts import front_door
 from evertill.twin.parts.front_door import INTERNET, FrontDoor
 from evertill.twin.plan.balancer_specs import Forward, ListenerSpec
 from evertill.twin.plan.dns_specs import Doors
@@ -192,22 +193,45 @@ def test_a_door_that_broke_is_opened_again() -> None:
     asyncio.run(story())
 
 
-def test_a_port_that_is_taken_is_one_clear_failure() -> None:
+def test_a_port_that_another_twins_door_has_is_left_to_it_and_the_next_one_is_taken() -> None:
+    async def story() -> None:
+        async with network() as net:
+            first = door_at(net, free_port(), "first")
+            await first.start()
+            ((port, _),) = first.doors.ports
+            second = door_at(net, port, "second")
+            await second.start()
+            ((other, behind),) = second.doors.ports
+            assert port < other
+            assert 80 == behind
+            await second.stop()
+            await first.stop()
+
+    asyncio.run(story())
+
+
+def test_ports_that_are_all_taken_are_one_clear_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_door, "PORTS_TRIED_MAX", 1)
+
     async def story() -> None:
         async with network() as net:
             with socket.socket() as taken:
                 taken.bind(("127.0.0.1", 0))
                 taken.listen()
-                front = FrontDoor(
-                    Doors(NAME, ((taken.getsockname()[1], 80),)),
-                    lookup=Name(),
-                    clock=net.clock,
-                    links=net.links,
-                    timeline=net.timeline,
-                    processes=net.processes,
-                    folder=net.folder / "door",
-                )
+                front = door_at(net, taken.getsockname()[1], "door")
                 with pytest.raises(PartFailed, match="The front door did not open"):
                     await front.start()
 
     asyncio.run(story())
+
+
+def door_at(net: Network, port: int, folder: str) -> FrontDoor:
+    return FrontDoor(
+        Doors(NAME, ((port, 80),)),
+        lookup=Name(),
+        clock=net.clock,
+        links=net.links,
+        timeline=net.timeline,
+        processes=net.processes,
+        folder=net.folder / folder,
+    )

@@ -23,7 +23,7 @@ from evertill.twin.api.lambda_ import Lambda
 from evertill.twin.clock import Clock
 from evertill.twin.events import Timeline
 from evertill.twin.metrics import MetricId, MetricStore
-from evertill.twin.parts.function import Function
+from evertill.twin.parts.function import Function, Supply
 from evertill.twin.parts.overlay import lay_over
 from evertill.twin.plan.bindings import Bindings
 from evertill.twin.plan.consumers import FUNCTION
@@ -80,8 +80,11 @@ def spec_of(folder: Path, code: str = CODE, **properties: Any) -> FunctionSpec:
             Role="arn:aws:iam::123456789012:role/validate",
             MemorySize=256,
             Timeout=20,
-            Environment={"Variables": {"TABLE": {"Ref": "Table"}}},
-            **{"Code": {"S3Bucket": "assets", "S3Key": f"{HASH}.zip"}, **properties},
+            **{
+                "Code": {"S3Bucket": "assets", "S3Key": f"{HASH}.zip"},
+                "Environment": {"Variables": {"TABLE": {"Ref": "Table"}}},
+                **properties,
+            },
         ),
         "Table": resource("AWS::DynamoDB::Table", TableName="lease"),
         "Allow": resource(
@@ -120,7 +123,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, spec: FunctionSpec) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, spec: FunctionSpec, authorities: Path | None = None
+) -> AsyncIterator[Running]:
     clock = Clock()
     store = MetricStore(clock)
     processes = Processes(folder / "processes")
@@ -131,7 +136,7 @@ async def running(folder: Path, spec: FunctionSpec) -> AsyncIterator[Running]:
         processes=processes,
         metrics=store,
         timeline=Timeline(clock),
-        variables=lambda role: {"ROLE": role.rpartition("/")[2]},
+        supply=Supply(lambda role: {"ROLE": role.rpartition("/")[2]}, authorities),
     )
     await function.start()
     try:
@@ -158,6 +163,29 @@ def test_a_function_answers_from_a_process_that_is_used_again(tmp_path: Path) ->
     assert read["pid"] == second["read"]["pid"]
     assert "FunctionError" not in first
     assert 2.0 == invocations
+
+
+def test_a_function_finds_its_code_and_the_twins_authorities_where_its_variables_say(
+    tmp_path: Path,
+) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.write_text("the twin's")
+    url = "postgresql://db/evertill?sslrootcert=/var/task/rds-ca.pem"
+    code = """
+import os
+def handle(event, context):
+    return {"trusts": open(os.environ["URL"].partition("sslrootcert=")[2]).read()}
+"""
+    spec = spec_of(tmp_path, code, Environment={"Variables": {"URL": url}})
+    assert spec.asset is not None
+    (spec.asset / "rds-ca.pem").write_text("Amazon's")
+
+    async def story() -> dict[str, Any]:
+        async with running(tmp_path, spec, authorities) as lambda_:
+            return await lambda_.ask()
+
+    assert {"trusts": "the twin's"} == asyncio.run(story())["read"]
+    assert "Amazon's" == (spec.asset / "rds-ca.pem").read_text()
 
 
 def test_what_a_function_raises_is_a_function_error_and_the_process_stays(tmp_path: Path) -> None:

@@ -166,7 +166,8 @@ class Applier:
                 return 0
             ask(self._new, "check_authority", self._authority(at))
             if adjustment is not None:
-                self._compensate(item, present.adjustments, adjustment, at)
+                transfers = [posting.transfer() for posting in present.adjustments]
+                self._compensate(item, transfers, adjustment, at)
         return 1
 
     def _compensate(

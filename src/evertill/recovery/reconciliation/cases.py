@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from evertill.domain import ids, ledger
 from evertill.domain.ledger import Account, Transfer, TransferKind
 from evertill.domain.payments import StoredPayment
@@ -19,6 +21,7 @@ from evertill.recovery.reconciliation.differences import (
     Choice,
     Difference,
     LostEvent,
+    Posting,
     Sort,
 )
 from evertill.recovery.reconciliation.evidence import CREATED, REFUNDED, Books, Event
@@ -49,6 +52,7 @@ def sort_payment(books: Books, payment_id: bytes, lost: Sequence[Event]) -> Diff
     matched = _match(books, lost)
     adjustments = _adjustments(old, standing, matched)
     verdict = _judge(books, payment_id, lost, matched, adjustments)
+    postings = [Posting.of(transfer) for transfer in adjustments]
     subject = ids.write_id(ids.PAYMENT, payment_id)
     return Difference(
         sort=verdict.sort,
@@ -63,7 +67,7 @@ def sort_payment(books: Books, payment_id: bytes, lost: Sequence[Event]) -> Diff
         reasons=verdict.reasons,
         proposal=verdict.proposal,
         choices=verdict.choices,
-        adjustments=adjustments if Choice.COMPENSATE in verdict.choices else [],
+        adjustments=postings if Choice.COMPENSATE in verdict.choices else [],
     )
 
 
@@ -199,7 +203,7 @@ def _adjustments(
     refunded = sum(_amount(event) for event in matched.left if event.type == REFUNDED)
     if refunded:
         owed = ledger.refund(refunded, settled=False)
-        posted.append(owed._replace(kind=TransferKind.ADJUST))
+        posted.append(msgspec.structs.replace(owed, kind=TransferKind.ADJUST))
     return posted
 
 

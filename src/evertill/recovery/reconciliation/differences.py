@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
-from evertill.domain.ledger import Transfer
+from evertill.domain.ledger import Account, Transfer, TransferKind
 
 DIGEST_SIZE_BYTES: Final = 16
 
@@ -49,6 +49,26 @@ class LostEvent(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Posting(msgspec.Struct, frozen=True):
+    """A transfer of an adjustment, by the accounts' names; the fee is a part of the amount."""
+
+    debit: str
+    credit: str
+    amount: int
+    fee: int
+
+    @classmethod
+    def of(cls, transfer: Transfer) -> Self:
+        """Return a transfer as people read it."""
+        names = transfer.debit.name.lower(), transfer.credit.name.lower()
+        return cls(*names, transfer.amount_minor, transfer.fee_minor)
+
+    def transfer(self) -> Transfer:
+        """Return it as it is posted."""
+        accounts = Account[self.debit.upper()], Account[self.credit.upper()]
+        return Transfer(TransferKind.ADJUST, *accounts, self.amount, self.fee)
+
+
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to decide. `evidence` changes when what was found changes."""
 
@@ -65,7 +85,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[str]
     proposal: str
     choices: list[Choice]
-    adjustments: list[Transfer] = []
+    adjustments: list[Posting] = []
     evidence: str = ""
 
 
@@ -81,7 +101,7 @@ def evidence_of(found: Difference) -> str:
     """Digest what a decision rests on."""
     parts = [found.sort, found.old, found.new, ",".join(found.choices)]
     parts += [event.id for event in found.events]
-    parts += [f"{item.debit}>{item.credit}:{item.amount_minor}" for item in found.adjustments]
+    parts += [f"{item.debit}>{item.credit}:{item.amount}" for item in found.adjustments]
     return _digest("\0".join(parts))
 
 

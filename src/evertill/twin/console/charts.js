@@ -12,7 +12,10 @@ export const CHARTS = [
   { id: "payments", title: "Requests per second", of: (item) => item.requests_per_s, top: 5 },
   { id: "latency", title: "Latency in ms: 99 %, thin 50 %", of: (item) => item.latency_p99_ms,
     thin: (item) => item.latency_p50_ms, top: 50 },
-  { id: "errors", title: "Errors (5xx) per second", of: (item) => item.errors_5xx_per_s, top: 1 },
+  { id: "errors", title: "Errors (5xx) per second", of: (item) => item.errors_5xx_per_s, top: 1,
+    note: (status) => Object.entries(status.regions)
+      .filter(([, region]) => region.role === "standby" && region.traffic.errors_5xx_per_s > 0)
+      .map(([name]) => `${name} stands by: it answers health checks with 503, as it should.`) },
   { id: "lag", title: "Replication lag, seconds", top: 1,
     of: (item) => (item.lag_ms === null ? null : item.lag_ms / 1000) },
 ];
@@ -48,7 +51,8 @@ export function charts(memory) {
   const marks = memory.events
     .filter((event) => event.kind.startsWith("fault."))
     .map((event) => event.at_s);
-  return CHARTS.map((chart) => figure(chart, dataOf(chart, memory), marks));
+  return CHARTS.map((chart) => figure(
+    chart, dataOf(chart, memory), marks, chart.note?.(memory.status) ?? []));
 }
 
 function segmentsOf(samples, value, gap) {
@@ -67,7 +71,7 @@ function segmentsOf(samples, value, gap) {
   return segments;
 }
 
-function figure(chart, data, marks) {
+function figure(chart, data, marks, notes) {
   const x = (at) => (((at - data.start) / (data.end - data.start)) * WIDTH).toFixed(1);
   const share = (value) => Math.min(value, data.top) / data.top;
   const y = (value) => (HEIGHT - 2 - share(value) * (HEIGHT - 4)).toFixed(1);
@@ -98,5 +102,6 @@ function figure(chart, data, marks) {
       h("svg", { class: "key", viewBox: "0 0 22 6", "aria-hidden": "true" },
         h("line", { class: `series series-${at % 4}`, x1: 1, x2: 21, y1: 3, y2: 3 })),
       line.name, " ", h("b", { "data-last": line.name }, words(line.last))))),
+    notes.map((note) => h("p", { class: "note" }, note)),
   );
 }

@@ -140,7 +140,8 @@ export function valueOf(text, given) {
 /** A target in words, long ids shortened. */
 export function wordsOf(target) {
   if (target.from !== undefined) return `${target.from} → ${target.to}`;
-  return Object.values(target).map((value) => brief(String(value))).join(", ") || "the twin";
+  const given = Object.values(target).filter((value) => value !== "");
+  return given.map((value) => brief(String(value))).join(", ") || "the twin";
 }
 
 function concerns(kind, target, clicked, at) {
@@ -151,7 +152,7 @@ function concerns(kind, target, clicked, at) {
   if (clicked in ABOUT_ROLE) {
     return target.region === at.region && ABOUT_ROLE[clicked].test(kind.fault);
   }
-  if (target.task !== undefined && target.task !== "any") return false;
+  if (target.task && target.task !== "any") return false;
   return target.region === at.region || isLink(target, at.region);
 }
 
@@ -160,7 +161,8 @@ function isLink(target, place) {
 }
 
 function extra(target, at) {
-  const others = Object.entries(target).filter(([name, value]) => at[name] !== value);
+  const others = Object.entries(target)
+    .filter(([name, value]) => value !== "" && at[name] !== value);
   return others.length ? ` (${wordsOf(Object.fromEntries(others))})` : "";
 }
 

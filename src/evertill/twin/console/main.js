@@ -13,6 +13,7 @@ import { silence, story } from "./story.js";
 import { Stream } from "./stream.js";
 
 const ANSWER_TIMEOUT_MS = 60_000;
+const OUTCOME_SHOWN_MS = 10_000;
 // Longer names may be broken, or they would be wider than a narrow page.
 const NAME_MAX = 16;
 const at = (id) => document.getElementById(id);
@@ -20,6 +21,7 @@ const at = (id) => document.getElementById(id);
 let memory = EMPTY;
 let kinds = [];
 let isDrawing = false;
+let forgetting = 0;
 
 const stream = new Stream("events", {
   status(status) {
@@ -149,6 +151,8 @@ function open(described) {
 function refuse(words) {
   const place = at("dialog").open ? at("refusal") : at("outcome");
   patch(place, [{ text: words, key: null }]);
+  clearTimeout(forgetting);
+  forgetting = setTimeout(() => patch(at("outcome"), []), OUTCOME_SHOWN_MS);
 }
 
 async function inject(fault, parameters) {

@@ -5,7 +5,7 @@
 
 import { h, icon } from "./dom.js";
 import {
-  LAG_NOTABLE_MS, answersFrom, hasSource, isDown, lagOf, linksOf, wantedOf,
+  LAG_NOTABLE_MS, answersFrom, hasSource, isDown, lagOf, linksOf, rings, wantedOf,
 } from "./story.js";
 import { brief, count, lag, short } from "./words.js";
 
@@ -112,7 +112,7 @@ function region(status, name) {
 
 function head(status, name, data) {
   const lease = status.lease;
-  const rings = data.alarms.filter((alarm) => alarm.state === "ALARM").length;
+  const ringing = data.alarms.filter(rings).length;
   return h(
     "header",
     {},
@@ -127,9 +127,9 @@ function head(status, name, data) {
       ? h("span", { class: "chip", "data-lease": lease.epoch }, icon("key"),
           `lease, epoch ${lease.epoch}`)
       : null,
-    rings
-      ? h("a", { class: "chip bad", href: "#alarms-title", "data-rings": rings }, icon("bell"),
-          count(rings, "alarm"))
+    ringing
+      ? h("a", { class: "chip bad", href: "#alarms-title", "data-rings": ringing }, icon("bell"),
+          count(ringing, "alarm"))
       : null,
     button("region", { region: name }, `Faults of ${name}`, "more", "Faults"),
   );
@@ -255,7 +255,8 @@ function clusterRow(name, data, cluster) {
   };
   const detail = h(
     "span",
-    { "data-cluster": cluster.identifier, "data-role": cluster.role, title: cluster.identifier },
+    { "data-cluster": cluster.identifier, "data-cluster-role": cluster.role,
+      title: cluster.identifier },
     words[cluster.role] ?? cluster.state,
   );
   const bad = cluster.state !== "available" || (cluster.lag_ms ?? 0) >= LAG_NOTABLE_MS;

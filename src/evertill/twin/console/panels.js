@@ -2,9 +2,12 @@
 
 import { h, icon } from "./dom.js";
 import { frontRecords } from "./map.js";
+import { rings } from "./story.js";
 import { brief, clock, count, duration } from "./words.js";
 
 const EVENTS_SHOWN = 120;
+// What the parameters of a fault begin with among an event's fields.
+const PARAMETER = "parameter_";
 const STATE_ICONS = { ALARM: "bell", OK: "check", INSUFFICIENT_DATA: "dots" };
 const STATE_WORDS = { ALARM: "alarm", OK: "ok", INSUFFICIENT_DATA: "no data" };
 const STATE_ORDER = ["ALARM", "INSUFFICIENT_DATA", "OK"];
@@ -46,15 +49,17 @@ export function parametersOf(parameters) {
 /** Describe the alarms of all regions, those that ring first. */
 export function alarms(status) {
   return Object.entries(status.regions).map(([name, region]) => {
+    const order = (alarm) => (rings(alarm) ? -1 : STATE_ORDER.indexOf(alarm.state));
     const sorted = region.alarms.toSorted((one, other) =>
-      STATE_ORDER.indexOf(one.state) - STATE_ORDER.indexOf(other.state)
-        || one.name.localeCompare(other.name));
-    const rings = sorted.filter((alarm) => alarm.state === "ALARM").length;
+      order(one) - order(other) || one.name.localeCompare(other.name));
+    const ringing = sorted.filter(rings).length;
     return h(
       "section",
       { key: name, "data-alarms-of": name, "aria-label": `Alarms of ${name}` },
-      h("h4", {}, name, " ", h("span", { "data-bad": rings > 0 },
-        rings ? `${rings} of ${sorted.length} ring` : `${count(sorted.length, "alarm")}, quiet`)),
+      h("h4", {}, name, " ", h("span", { "data-bad": ringing > 0 },
+        ringing
+          ? `${ringing} of ${sorted.length} ring`
+          : `${count(sorted.length, "alarm")}, quiet`)),
       h("ul", {}, sorted.map((alarm) => alarmItem(status, name, alarm))),
     );
   });
@@ -77,9 +82,9 @@ export function timeline(events) {
 /** An event in words: as it was told, and of a fault without the whole of long ids. */
 export function textOf(event) {
   if (!event.kind.startsWith("fault.") || !event.fields?.fault) return event.text;
-  const prefix = "parameter_";
-  const given = Object.entries(event.fields).filter(([name]) => name.startsWith(prefix));
-  const named = Object.fromEntries(given.map(([name, value]) => [name.slice(prefix.length), value]));
+  const named = Object.fromEntries(Object.entries(event.fields)
+    .filter(([name]) => name.startsWith(PARAMETER))
+    .map(([name, value]) => [name.slice(PARAMETER.length), value]));
   const undone = event.kind === "fault.undone" ? " was undone" : "";
   return `${event.fields.fault} ${parametersOf(named)}`.trim() + undone;
 }
@@ -176,18 +181,21 @@ function recordWords(record) {
 
 function alarmItem(status, region, alarm) {
   const age = alarm.since_s === null ? "" : `for ${duration(status.up_s - alarm.since_s)}`;
+  const isTerm = alarm.state === "ALARM" && !rings(alarm);
   const history = alarm.history.toSorted((one, other) => other.at_s - one.at_s);
   return h(
     "li",
-    { key: alarm.name, "data-alarm": `${region}/${alarm.name}`, "data-state": alarm.state },
+    { key: alarm.name, "data-alarm": `${region}/${alarm.name}`, "data-state": alarm.state,
+      "data-notifies": String(alarm.notifies !== false) },
     h(
       "details",
       {},
       h("summary", {},
-        icon(STATE_ICONS[alarm.state] ?? "dots"),
-        h("span", { class: "name" }, alarm.name),
-        h("span", { class: "state" }, STATE_WORDS[alarm.state] ?? alarm.state),
+        icon(isTerm ? "dot" : STATE_ICONS[alarm.state] ?? "dots"),
+        h("span", { class: "title" }, alarm.name),
+        h("span", { class: "state" }, isTerm ? "holds" : STATE_WORDS[alarm.state] ?? alarm.state),
         h("span", { class: "age" }, age)),
+      isTerm ? h("p", {}, "It tells nobody: other alarms ask whether it holds.") : null,
       history.length
         ? h("ol", {}, history.map((change) => h("li", {},
             h("span", { class: "at" }, clock(change.at_s)),

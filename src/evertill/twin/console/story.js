@@ -6,6 +6,8 @@
 import { capital, count, duration, lag, list } from "./words.js";
 
 export const LAG_NOTABLE_MS = 5_000;
+// Fewer are the health checkers of a region that is just starting.
+const ERRORS_NOTABLE_PER_S = 1;
 const NAMED_MAX = 2;
 
 /** Tell how the twin is; `since` knows since when each trouble is there, in twin seconds. */
@@ -106,11 +108,15 @@ export function hasSource(status) {
         (item) => item.role === "writer" && !isDown(item) && !item.frozen)));
 }
 
-/** The alarms that ring, of all regions. */
+/** The alarms that ring, of all regions; what tells nobody is a term of others and no alarm. */
 export function ringing(status) {
   return Object.values(status.regions).flatMap((region) =>
-    region.alarms.filter((alarm) => alarm.state === "ALARM").map((alarm) => alarm.name),
-  );
+    region.alarms.filter(rings).map((alarm) => alarm.name));
+}
+
+/** Whether an alarm rings for somebody. */
+export function rings(alarm) {
+  return alarm.state === "ALARM" && alarm.notifies !== false;
 }
 
 function databaseTroubles(name, region, gone) {
@@ -188,11 +194,17 @@ function broken(troubles, status, since) {
 }
 
 function idleFaults(status) {
-  if (!status.faults.length) return null;
-  const kinds = list(status.faults.slice(0, NAMED_MAX).map((item) => item.fault));
-  const verb = status.faults.length === 1 ? "is" : "are";
-  const named = status.faults.length <= NAMED_MAX ? ` (${kinds})` : "";
-  return { text: `${count(status.faults.length, "fault")} ${verb} active${named}.` };
+  const lasting = lastingOf(status);
+  if (!lasting.length) return null;
+  const kinds = list(lasting.slice(0, NAMED_MAX).map((item) => item.fault));
+  const verb = lasting.length === 1 ? "is" : "are";
+  const named = lasting.length <= NAMED_MAX ? ` (${kinds})` : "";
+  return { text: `${count(lasting.length, "fault")} ${verb} active${named}.` };
+}
+
+/** The faults that go on: what was killed once is over as soon as it is back. */
+function lastingOf(status) {
+  return status.faults.filter((fault) => !fault.passes);
 }
 
 function service(status, isTroubled) {
@@ -213,7 +225,8 @@ function service(status, isTroubled) {
     return { text: `${region} may take payments, but DNS still leads clients to ${answers}.` };
   }
   const traffic = status.regions[region].traffic;
-  if (traffic.errors_5xx_per_s > 0 && traffic.errors_5xx_per_s >= traffic.requests_per_s / 2) {
+  const errors = traffic.errors_5xx_per_s;
+  if (errors >= ERRORS_NOTABLE_PER_S && errors >= traffic.requests_per_s / 2) {
     return { text: `Clients reach ${region}, but it answers with errors.` };
   }
   return { text: `${region} ${isTroubled ? "still takes" : "takes"} payments.` };
@@ -269,7 +282,7 @@ function toneOf(status, troubles) {
   const behind = Object.values(status.regions).some(
     (region) => (lagOf(region) ?? 0) >= LAG_NOTABLE_MS,
   );
-  return troubles.length || behind || status.faults.length || ringing(status).length
+  return troubles.length || behind || lastingOf(status).length || ringing(status).length
     ? "warn"
     : "ok";
 }

@@ -177,6 +177,8 @@ def _alarms(twin: Twin, region: Region) -> list[Document]:
             "name": standing.spec.name,
             "state": str(standing.state),
             "since_s": round(standing.since_s - begun_s, 3),
+            # One that tells nobody is a term of others, such as "this region writes".
+            "notifies": bool(standing.spec.actions.alarm),
             "history": [
                 {
                     "at_s": round(change.at_s - begun_s, 3),

@@ -31,7 +31,7 @@ from evertill.twin.part import Part
 from evertill.twin.parts.alarms import Alarms
 from evertill.twin.parts.certificates import CertificateExpiry
 from evertill.twin.parts.emulator import Emulator
-from evertill.twin.parts.function import Function, Variables
+from evertill.twin.parts.function import Function, Supply, Variables
 from evertill.twin.parts.global_tables import GlobalTables
 from evertill.twin.parts.log_metrics import LogMetrics
 from evertill.twin.parts.mail import Mailbox
@@ -58,6 +58,8 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     folder: Path
     mailbox: Mailbox
     is_up: Callable[[str], bool] = lambda _: True
+    # The file that stands for Amazon's authorities.
+    authorities: Path | None = None
 
 
 class AwsGlobal:
@@ -137,7 +139,7 @@ class AwsRegion:
                 processes=common.processes,
                 metrics=common.store,
                 timeline=common.timeline,
-                variables=variables,
+                supply=Supply(variables, common.authorities),
             )
             for spec in plan.functions
         )

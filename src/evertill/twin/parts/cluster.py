@@ -149,6 +149,7 @@ class Cluster:
         order = sorted(self.instances.values(), key=lambda item: item is not self.writer)
         for instance in order:
             with contextlib.suppress(PartFailed, OSError, TimeoutError):
+                await instance.disk.empty()
                 await instance.stop()
             with contextlib.suppress(OSError, TimeoutError):
                 await instance.disk.stop()

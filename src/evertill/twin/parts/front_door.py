@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from evertill.twin.addresses import local_port
 from evertill.twin.clock import Clock
@@ -37,6 +40,8 @@ CONNECT_TIMEOUT_S: Final = 2.0
 CONNECTIONS_MAX: Final = 4_000
 START_TIMEOUT_S: Final = 20.0
 START_POLL_S: Final = 0.02
+# Another twin may have the ports of the templates: so many next ones are tried.
+PORTS_TRIED_MAX: Final = 50
 STOP_TIMEOUT_S: Final = 2.0
 
 # The addresses of a name, each with the place that it is in, and their time to live.
@@ -58,7 +63,8 @@ class FrontDoor:
         folder: Path,
     ) -> None:
         """Lead `doors.ports` of this machine to where `doors.name` points."""
-        self.doors: Final = doors
+        # Its ports are those that were asked for until the start, and from then on those it has.
+        self.doors = doors
         self._lookup = lookup
         self._clock = clock
         self._links = links
@@ -79,8 +85,9 @@ class FrontDoor:
         return "global/front-door"
 
     async def start(self) -> None:
-        """Open the doors; raise PartFailed when a port is taken."""
+        """Open the doors, each at the next free port; raise PartFailed when they do not open."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        self.doors = _with_free_ports(self.doors)
         self._hole = BlackHole(HOST)
         (self._folder / "haproxy.cfg").write_text(self._configuration())
         try:
@@ -129,6 +136,8 @@ class FrontDoor:
             "global",
             f"  stats socket unix@{SOCKET} mode 600 level admin",
             "  nbthread 1",
+            # Else a second twin's door opens at the same port, and they share who comes.
+            "  noreuseport",
             f"  maxconn {CONNECTIONS_MAX}",
             "defaults",
             "  mode tcp",
@@ -213,3 +222,26 @@ class FrontDoor:
             where = ", ".join(sorted(places)) or "nowhere"
             text = f"{self.doors.name} leads to {where}"
             self._timeline.tell("", self.name, "front_door.moved", text)
+
+
+def _with_free_ports(doors: Doors) -> Doors:
+    """Return the doors at ports that nobody listens at, the first from each that is asked for."""
+    taken: set[int] = set()
+    ports = []
+    for wanted, behind in doors.ports:
+        tried = range(wanted, wanted + PORTS_TRIED_MAX)
+        port = next((n for n in tried if n not in taken and _is_free(n)), wanted)
+        taken.add(port)
+        ports.append((port, behind))
+    return msgspec.structs.replace(doors, ports=tuple(ports))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # What an earlier one left in TIME_WAIT is nobody's.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True

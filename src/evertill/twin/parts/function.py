@@ -2,7 +2,8 @@
 
 An environment is started when an event finds none that is idle, up to the reserved concurrency, and
 is used again for later ones; so a first call is a cold start here too. It runs in the zones of its
-subnets in turn.
+subnets in turn. What a template says of the place where AWS unpacks code means the folder that the
+code lies in here, and the authorities against which it checks its database are the twin's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from evertill.twin.api.errors import ApiError
 from evertill.twin.clock import Clock
@@ -35,10 +36,26 @@ NAMESPACE: Final = "AWS/Lambda"
 FORBIDDEN: Final = 403
 TOO_MANY: Final = 429
 TOO_LARGE: Final = 413
+# Where AWS unpacks the code:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+ROOT: Final = re.compile(r"/var/task(?=/|$)")
+# The file by which a database's certificate is checked, in an address as libpq reads it.
+CHECKED_BY: Final = re.compile(r"sslrootcert=/var/task/([A-Za-z0-9_.-]+)")
 FILE_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 # The variables with which processes of a role find the AWS API and their credentials.
 Variables = Callable[[str], Mapping[str, str]]
+
+
+class Supply(NamedTuple):
+    """What the twin supplies to functions.
+
+    `variables` tells a role's: the region's endpoint and its keys. `authorities` is the file that
+    stands for Amazon's, by which databases are checked.
+    """
+
+    variables: Variables
+    authorities: Path | None = None
 
 
 class Function:
@@ -53,16 +70,16 @@ class Function:
         processes: Processes,
         metrics: Metrics,
         timeline: Timeline,
-        variables: Variables,
+        supply: Supply,
     ) -> None:
-        """Prepare; `variables` tells a role's: the region's endpoint, where its keys are."""
+        """Prepare; `supply` is what it finds around it."""
         self._spec: Final = spec
         self._folder: Final = folder / FILE_NAME.sub("_", spec.name)
         self._clock: Final = clock
         self._processes: Final = processes
         self._metrics: Final = metrics
         self._timeline: Final = timeline
-        self._variables: Final = variables
+        self._supply: Final = supply
         self._idle: Final[list[Environment]] = []
         self._busy: Final[list[Environment]] = []
         self._left_out: tuple[str, ...] = ()
@@ -186,10 +203,21 @@ class Function:
         return result
 
     def _lay_out(self) -> tuple[str, ...]:
+        left_out: tuple[str, ...] = ()
         if self._spec.asset is not None:
-            return lay_over(self._spec.asset, self._code)
-        write_inline(self._spec.inline, self._code)
-        return ()
+            left_out = lay_over(self._spec.asset, self._code)
+        else:
+            write_inline(self._spec.inline, self._code)
+        for variables in self._spec.environments.values():
+            for name in CHECKED_BY.findall(" ".join(variables.values())):
+                self._put_authorities(self._code / name)
+        return left_out
+
+    def _put_authorities(self, file: Path) -> None:
+        """Put the twin's authorities in place of Amazon's, which did not certify its databases."""
+        if self._supply.authorities is not None:
+            file.unlink(missing_ok=True)
+            file.symlink_to(self._supply.authorities)
 
     @property
     def _code(self) -> Path:
@@ -231,8 +259,11 @@ class Function:
         spec = self._spec
         return {
             **inherited(),
-            **self._variables(spec.role),
-            **spec.environments[zone],
+            **self._supply.variables(spec.role),
+            **{
+                name: ROOT.sub(str(self._code), value)
+                for name, value in spec.environments[zone].items()
+            },
             "AWS_REGION": spec.region,
             "AWS_DEFAULT_REGION": spec.region,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{spec.runtime}",

@@ -15,6 +15,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from evertill.twin.errors import TwinError
+from evertill.twin.parts.identities import Keys
 from evertill.twin.parts.storage import client_of
 
 KEYS_VARIABLE: Final = "AWS_CONTAINER_CREDENTIALS_FULL_URI"
@@ -46,26 +47,43 @@ class Around:
         self,
         endpoints: Mapping[str, str],
         keys_uri: Callable[[str], str],
+        issue: Callable[[str], Keys],
         files: Mapping[str, Path],
-        variables: Mapping[str, str],
-        clock: Callable[[str, str], Mapping[str, str]] = lambda _, __: {},
+        variables: Callable[[str, str], Mapping[str, str]],
     ) -> None:
-        """Know the AWS API by region, where a role's keys are, an image's files by their supply.
+        """Know the AWS API by region, a role's keys, and an image's files by their supply.
 
-        `variables` are for every task, such as how fast time goes here; `clock` gives those that
-        let the clock of one jump, by its region and its name.
+        `keys_uri` tells where a role's keys are handed out, `issue` what they are now.
+        `variables` gives what else a process gets, such as how fast time goes, by its region and,
+        if it has one, its name.
         """
         self._endpoints: Final = dict(endpoints)
         self._keys_uri: Final = keys_uri
+        self._issue: Final = issue
         self._files: Final = dict(files)
-        self._variables: Final = dict(variables)
-        self._clock: Final = clock
+        self._variables: Final = variables
 
     def environment(self, region: str, role: str, task: str) -> Mapping[str, str]:
         """Return where a task's keys and its region's AWS API are; no keys without a role."""
         keys = {KEYS_VARIABLE: self._keys_uri(role)} if role else {}
-        clock = self._clock(region, task)
-        return {**self._variables, ENDPOINT_VARIABLE: self._endpoints[region], **keys, **clock}
+        others = self._variables(region, task)
+        return {**others, ENDPOINT_VARIABLE: self._endpoints[region], **keys}
+
+    def of_function(self, region: str, role: str) -> Mapping[str, str]:
+        """Return the same for a function, which Lambda gives keys as they are.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        variables = {**self._variables(region, ""), ENDPOINT_VARIABLE: self._endpoints[region]}
+        if not role:
+            return variables
+        keys = self._issue(role)
+        return {
+            **variables,
+            "AWS_ACCESS_KEY_ID": keys.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+            "AWS_SESSION_TOKEN": keys.token,
+        }
 
     async def secret(self, region: str, value_from: str) -> str:
         """Return what a secret, or one key of it, holds; raise SecretMissing."""

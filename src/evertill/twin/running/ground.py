@@ -91,6 +91,7 @@ class Ground:
             folder=self.folder / "aws",
             mailbox=self.mailbox,
             is_up=is_up,
+            authorities=self.authorities.absolute(),
         )
 
     def close(self) -> None:

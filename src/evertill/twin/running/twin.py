@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 from evertill.twin.api.handled import Handled
@@ -44,6 +44,8 @@ CERTIFICATE_DAYS: Final = 395.0
 DAY_S: Final = 86_400.0
 TASK_TIMEOUT_S: Final = 120.0
 ONCE_PAUSE_S: Final = 0.1
+# What a part gets to give back what it had taken when its start failed.
+HALF_STARTED_TIMEOUT_S: Final = 10.0
 SCALE_VARIABLE: Final = "EVERTILL_TIME_SCALE"
 
 Say = Callable[[str], None]
@@ -53,6 +55,26 @@ class TaskFailed(TwinError):
     """A one-off task did not succeed."""
 
     code = "task_failed"
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Do all of `works` at once; none goes on when one has failed or nobody waits any more.
+
+    What went on would start processes behind the back of who ends them.
+    """
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end_half_started(part: Part) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(HALF_STARTED_TIMEOUT_S):
+            await part.stop()
 
 
 class Twin:
@@ -67,9 +89,9 @@ class Twin:
         self.around: Final = Around(
             self.endpoints,
             ground.identities.uri,
+            ground.identities.issue,
             {AUTHORITIES: ground.authorities},
-            scale,
-            ground.clocks.environment,
+            lambda region, task: {**scale, **ground.clocks.environment(region, task)},
         )
         self._programs: Final = Programs(ground.folder / "programs")
         self._checks: Final = Checks(ground.processes, ground.folder)
@@ -84,7 +106,7 @@ class Twin:
                     region_plan(plan, name),
                     common,
                     shared=self.shared,
-                    variables=lambda role, name=name: self.around.environment(name, role, ""),  # type: ignore[misc] # bound now
+                    variables=lambda role, name=name: self.around.of_function(name, role),  # type: ignore[misc] # bound now
                     days_left=lambda _: CERTIFICATE_DAYS - ground.clock.now_s() / DAY_S,
                 ),
             )
@@ -140,7 +162,7 @@ class Twin:
         self._programs.prepare(plan.images())
         regions = self.regions.values()
         await self._in_order([self.ground.identities, self._detours, *self.shared.parts])
-        await asyncio.gather(*(self._in_order(region.aws.parts) for region in regions))
+        await together(self._in_order(region.aws.parts) for region in regions)
         for region in regions:
             region.aws.copy_to([item.aws for item in regions])
         await self._all([copy for region in regions for copy in region.aws.copies])
@@ -151,16 +173,20 @@ class Twin:
         say("Running the one-off tasks.")
         await self._run_once()
         say("Starting load balancers and services.")
-        await asyncio.gather(*(self._in_order(region.parts) for region in regions))
+        await together(self._in_order(region.parts) for region in regions)
         await self._in_order(self._names)
 
     async def _in_order(self, parts: Iterable[Part]) -> None:
         for part in parts:
-            await part.start()
+            try:
+                await part.start()
+            except BaseException:
+                await _end_half_started(part)
+                raise
             self._started.append(part)
 
     async def _all(self, parts: Iterable[Part]) -> None:
-        await asyncio.gather(*(self._in_order([part]) for part in parts))
+        await together(self._in_order([part]) for part in parts)
 
     async def _run_once(self) -> None:
         """Run what no service runs, such as migrations, where the database takes writes.
