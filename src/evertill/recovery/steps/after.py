@@ -11,6 +11,7 @@ from typing import Final
 
 from evertill.domain.errors import EvertillError
 from evertill.recovery import rds
+from evertill.recovery.evaluate import ALARM, STATES
 from evertill.recovery.observing import read_alarms, read_capacity
 from evertill.recovery.steps.running import Run
 
@@ -100,5 +101,7 @@ def _alarms(run: Run) -> list[str]:
         alarms = read_alarms(run.around.region(run.plan.target), run.around.deployment)
     except EvertillError as failure:
         return [f"Alarms: {failure}"]
-    ringing = [alarm.name for alarm in alarms if alarm.state == "ALARM"]
+    ringing = [
+        alarm.name for alarm in alarms if alarm.state == ALARM and not alarm.name.startswith(STATES)
+    ]
     return [f"Alarms that ring in {run.plan.target}: {', '.join(ringing)}."] if ringing else []
