@@ -116,13 +116,19 @@ async def restored(twin: Twin, folder: Path) -> AsyncIterator[str]:
 
 
 def database_of(twin: Twin) -> str:
-    return next(iter(twin.databases.clusters.values())).spec.database or "payments"
+    return next(
+        cluster.spec.database
+        for cluster in twin.databases.clusters.values()
+        if cluster.spec.database
+    )
 
 
 async def payments_of(twin: Twin) -> set[str]:
-    url = await twin.databases.owner_url()
-    assert url is not None
-    connection = await psycopg.AsyncConnection.connect(url)
+    """Ask the server that writes; a region's API may be lost, and its secrets with it."""
+    (group,) = twin.databases.groups.values()
+    assert group.primary.writer is not None
+    login = group.primary.writer.login(database_of(twin))
+    connection = await psycopg.AsyncConnection.connect(login)
     async with connection:
         rows = await connection.execute("SELECT payment_id FROM evertill.payments")
         return {f"pay_{row[0].hex}" for row in await rows.fetchall()}
