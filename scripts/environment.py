@@ -44,6 +44,13 @@ LOCKS = {
         "requirements/twin.txt",
         "requirements/dev.txt",
     ),
+    "console": (
+        "requirements/runtime.txt",
+        "requirements/infra.txt",
+        "requirements/twin.txt",
+        "requirements/dev.txt",
+        "requirements/console.txt",
+    ),
     LINT: ("requirements/lint.txt",),
 }
 PIP_PYTHON_OPTION_SINCE = (22, 3)
@@ -87,6 +94,7 @@ def main(arguments: list[str]) -> int:
         return 0 if is_current(kind) else 1
     try:
         if not is_current(kind):
+            refuse_elsewhere(kind)
             # The lock files themselves are locked: they exist, and need not be written to.
             with exclusively(CHECKOUT / LOCKS["runtime"][0]):
                 if not is_current(kind):
@@ -98,6 +106,15 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return complain("interrupted; the next run begins the installation again.")
     return 0
+
+
+def refuse_elsewhere(kind: str) -> None:
+    """Raise SetupError where nothing of `kind` could run, before anything is fetched for it."""
+    if kind == "twin" and sys.platform != "linux":
+        raise SetupError(
+            "the twin needs Linux (a load balancer, and an address of its own for each task); "
+            "`make up-lite` runs the payment service alone, here too."
+        )
 
 
 def complain(sentence: str) -> int:

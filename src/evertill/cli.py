@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "journal": ("evertill.commands.journal", "Verify or export the transaction log."),
     "twin": ("evertill.commands.twin", "Run templates here, with real parts."),
     "recovery": ("evertill.commands.recovery", "Move the writer to the other region."),
+    "drill": ("evertill.commands.drill", "Break the platform, judge each payment."),
     "openapi": ("evertill.commands.papers", "Print the OpenAPI document."),
     "cost": ("evertill.commands.cost", "Estimate what a deployment costs a month."),
 }

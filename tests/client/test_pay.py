@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,11 @@ def test_the_service_is_found_in_options_then_environment_then_the_demonstration
     (tmp_path / ".evertill").mkdir()
     (tmp_path / ".evertill" / "demo.json").write_text('{"url": "http://demo", "key": "d"}')
     assert Access("http://demo", "d") == find_access(None, None)
+    (tmp_path / ".evertill" / "twin").mkdir()
+    twin = tmp_path / ".evertill" / "twin" / "demo.json"
+    twin.write_text('{"url": "https://twin", "key": "t", "authorities": "ca.pem"}')
+    os.utime(tmp_path / ".evertill" / "demo.json", (1, 1))
+    assert Access("https://twin", "t", "ca.pem") == find_access(None, None)
     monkeypatch.setenv("EVERTILL_URL", "http://environment")
     with pytest.raises(ServiceUnknown, match="no API key for http://environment"):
         find_access(None, None)

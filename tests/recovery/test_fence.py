@@ -54,7 +54,7 @@ def table(aws: Aws, deployment: Deployment) -> Table:
 
 @pytest.fixture
 def run(aws: Aws, deployment: Deployment, table: Table, tmp_path: Path) -> Run:
-    assert table.call(Look())
+    assert table.call(Look()) is not None
     return run_of(
         aws, deployment, begin(tmp_path, make_plan("failover", NEW, lost_world(), deployment))
     )

@@ -62,7 +62,7 @@ def region(server: Scripted, reports: Reports) -> Region:
     return Region("us-east-2", f"http://127.0.0.1:{server.server_port}", reports)
 
 
-DONE = (200, {"clusterArns": ["it"]})
+DONE: tuple[int, dict[str, object]] = (200, {"clusterArns": ["it"]})
 
 
 @pytest.mark.parametrize(

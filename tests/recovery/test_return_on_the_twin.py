@@ -37,6 +37,7 @@ from evertill.quickstart import demo
 from evertill.quickstart.state import State
 from evertill.twin.links import OPEN, Links, Way
 from evertill.twin.parts.postgres import Instance
+from evertill.twin.parts.small_disk import SmallDisk
 from evertill.twin.running.session import running
 from evertill.twin.running.twin import Twin
 
@@ -99,10 +100,11 @@ async def restored(twin: Twin, folder: Path) -> AsyncIterator[str]:
     (place / "data" / "standby.signal").unlink(missing_ok=True)
     for path in (place, *place.rglob("*")):
         world.programs.account.own(path)
+    name = "restored/db-1"
     instance = Instance(
-        "restored/db-1",
+        name,
         "us-east-1a",
-        place,
+        SmallDisk(name, place, 0, world.programs.account, world.processes),
         programs=world.programs,
         processes=world.processes,
         secrets=world.secrets,

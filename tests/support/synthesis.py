@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from scripts.assembly import stand_in
+
 from evertill.infrastructure import node
 from evertill.infrastructure.settings import FOLDER, read_environment, read_settings
 
@@ -38,9 +40,7 @@ def main(folder: Path) -> None:
     first = folder / "first.toml"
     first.write_text(f'account = "{ACCOUNT}"\n' + (FOLDER / "dev.toml").read_text())
     # Templates hold no more of the function's code than its digest, and tests fetch no packages.
-    asset = folder / "asset"
-    asset.mkdir()
-    (asset / "handler.py").write_text('"""Stands for the function."""\n')
+    asset = stand_in(folder / "asset")
     build(read_environment("dev"), folder / "dev", asset=asset).synth()
     build(read_environment("prod", rehearsal=True), folder / "prod", asset=asset).synth()
     build(read_settings(single), folder / "single", asset=asset).synth()

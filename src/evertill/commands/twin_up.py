@@ -6,58 +6,119 @@ It is separate from the other commands of the twin because it alone needs the pa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
+import ssl
 from pathlib import Path
+from typing import Final
 
 import click
+import httpx
 
 from evertill.quickstart import demo
 from evertill.quickstart.backing import shown
 from evertill.quickstart.demo import Demo
 from evertill.quickstart.state import State
 from evertill.twin.plan.images import OURS
-from evertill.twin.running.ground import AUTHORITIES
-from evertill.twin.running.session import running, until_told_to_stop
+from evertill.twin.running.ground import AUTHORITIES, EVENTS, Wanted
+from evertill.twin.running.session import Stopping, running
 from evertill.twin.running.twin import Twin
+
+EXIT_INTERRUPTED: Final = 130
+HTTPS_PORT: Final = 443
+READY_TIMEOUT_S: Final = 90.0
+READY_CALL_TIMEOUT_S: Final = 2.0
+READY_PAUSE_S: Final = 0.2
 
 
 def run(
-    path: Path, folder: Path, *, speed: float, count_max: int | None, allows_unsupported: bool
-) -> None:
-    """Run the assembly at `path` until told to stop; raise a TwinError if it cannot be."""
+    path: Path,
+    folder: Path,
+    *,
+    speed: float,
+    count_max: int | None,
+    allows_unsupported: bool,
+    wanted: Wanted,
+) -> int:
+    """Run the assembly at `path` until told to stop; return the exit status.
+
+    Raise a TwinError if it cannot be run, with everything stopped that was started.
+    """
     absolute = folder.absolute()
 
-    async def session() -> None:
-        async with running(
-            path,
-            absolute,
-            say=click.echo,
-            speed=speed,
-            count_max=count_max,
-            allows_unsupported=allows_unsupported,
-        ) as twin:
-            click.echo(await _welcome(twin, folder))
-            await until_told_to_stop()
-            click.echo("Stopping: databases and services end in good order; the data stays.")
+    async def session() -> int:
+        stopping = Stopping()
+        try:
+            async with running(
+                path,
+                absolute,
+                say=click.echo,
+                speed=speed,
+                count_max=count_max,
+                allows_unsupported=allows_unsupported,
+                wanted=wanted,
+            ) as twin:
+                click.echo(await _welcome(twin, folder))
+                await stopping.wait()
+                click.echo("Stopping: databases and services end in good order; the data stays.")
+        except asyncio.CancelledError:
+            if not stopping.is_told:
+                raise
+            click.echo("Stopped before the start was finished; nothing was lost.")
+            return EXIT_INTERRUPTED
+        return 0
 
-    asyncio.run(session())
+    return asyncio.run(session())
 
 
 async def _welcome(twin: Twin, folder: Path) -> str:
-    lines = [f"The twin runs {' and '.join(twin.regions)}.", ""]
-    lines += [f"  AWS API  {url}  ({region})" for region, url in twin.endpoints.items()]
-    lines += [f"  DNS      {twin.server.host}:{twin.server.port}"]
-    lines += [f"  Events   {shown(folder / 'events.jsonl')}"]
-    key = await _demonstration(twin, folder)
+    """Return the one page that a newcomer reads: first what to do, then what else there is."""
+    regions = " and ".join(twin.regions)
+    key = twin.key = await _demonstration(twin, folder)
+    lines = [f"Evertill runs in {regions}.", ""]
     if twin.door is not None and key is not None:
-        port = next(port for port, behind in twin.door.doors.ports if behind == 443)  # noqa: PLR2004 - HTTPS
-        access = Demo(f"https://localhost:{port}", key)
+        port = next(port for port, behind in twin.door.doors.ports if behind == HTTPS_PORT)
+        access = Demo(f"https://localhost:{port}", key, str(twin.ground.authorities.absolute()))
         demo.write(State(folder), access)
+        await _until_ready(access, folder)
         # The certificate is the twin's own authority's, which curl has to be told.
         authorities = shlex.quote(str(shown(folder / AUTHORITIES)))
         payment = demo.first_payment(access).replace("curl ", f"curl --cacert {authorities} ", 1)
-        lines += [f"  API key  {key}", "", "Take a first payment:", "", payment]
+        lines = [f"Evertill takes payments at {access.url}, in {regions}.", ""]
+        lines += [f"  API key  {key}", _console(twin), ""]
+        lines += ["Take a first payment: paste this into another terminal.", "", payment, ""]
+    else:
+        lines.append(_console(twin))
+    lines += [f"  AWS API  {url}  ({region})" for region, url in twin.endpoints.items()]
+    lines += [f"  DNS      {twin.server.host}:{twin.server.port}"]
+    lines += [f"  Events   {shown(folder / EVENTS)}"]
     return "\n".join(["", *lines, "", "Ctrl-C stops everything; the data stays.", ""])
+
+
+async def _until_ready(access: Demo, folder: Path) -> None:
+    """Wait until the service can take a payment; after a while tell that it cannot yet."""
+    click.echo("Waiting until a payment can be taken.")
+    context = ssl.create_default_context(cafile=str(folder / AUTHORITIES))
+    async with httpx.AsyncClient(verify=context, timeout=READY_CALL_TIMEOUT_S) as client:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                while not await _is_ready(client, access):  # noqa: ASYNC110 - asked over HTTP
+                    await asyncio.sleep(READY_PAUSE_S)
+                return
+    click.echo(
+        f"No region was ready within {READY_TIMEOUT_S:.0f} s; {shown(folder / EVENTS)} tells why."
+    )
+
+
+async def _is_ready(client: httpx.AsyncClient, access: Demo) -> bool:
+    try:
+        return (await client.get(f"{access.url}/ready")).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _console(twin: Twin) -> str:
+    return f"  Console  {twin.control_url}"
 
 
 async def _demonstration(twin: Twin, folder: Path) -> str | None:

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import httpx
+import aiohttp
+from yarl import URL
 
 from evertill.domain import ids
 from evertill.domain.outbox import OutboxUnavailable
@@ -42,8 +43,6 @@ Connect = Callable[[], Awaitable[Deliveries]]
 Observe = Callable[[str], None]
 
 log = logging.getLogger(__name__)
-# The client names every URL that it asks, and a merchant's may hold a secret.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Pace:
@@ -68,16 +67,7 @@ class Pace:
             self.size = min(self.size + 1, BEGUN_AT_ONCE_MAX)
 
 
-# The last of them is what a connection makes that is gone as soon as it is there: its transport has
-# no socket any more, and the client asks that for its other end. Much the same was seen in
-# https://github.com/encode/httpcore/issues/239.
-UNREACHABLE: Final = (
-    httpx.HTTPError,
-    httpx.InvalidURL,
-    OSError,
-    UnicodeError,
-    AttributeError,
-)
+UNREACHABLE: Final = (aiohttp.ClientError, OSError, UnicodeError)
 
 
 class WebhookSender:
@@ -94,23 +84,16 @@ class WebhookSender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: Counter[bytes] = Counter()
         self._names = Names()
-        # Each connection is its own: two names may share an address, and not a connection.
-        self._http = httpx.AsyncClient(
-            verify=ssl.create_default_context(),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=ATTEMPT_TIMEOUT_S,
-            limits=httpx.Limits(max_connections=IN_FLIGHT_MAX, max_keepalive_connections=0),
-        )
 
     async def run(self) -> None:
         """Send for ever."""
-        while True:
-            try:
-                await self._serve()
-            except OutboxUnavailable as failure:
-                log.info("webhooks cannot be sent now", exc_info=failure)
-            await asyncio.sleep(_spread(RETRY_DELAY_S))
+        async with _client() as self._http:
+            while True:
+                try:
+                    await self._serve()
+                except OutboxUnavailable as failure:
+                    log.info("webhooks cannot be sent now", exc_info=failure)
+                await asyncio.sleep(_spread(RETRY_DELAY_S))
 
     async def _serve(self) -> None:
         deliveries = await self._connect()
@@ -180,32 +163,45 @@ class WebhookSender:
 
     async def _post(self, delivery: Delivery) -> tuple[int, timedelta | None]:
         """Send one request; return the status and what Retry-After asks for."""
-        url = httpx.URL(delivery.url)
         address = await resolve(
             delivery.url, self._names, is_private_allowed=self._is_private_allowed
         )
+        url = URL(delivery.url, encoded=True)
         body, message_id = message(delivery), ids.write_id(ids.EVENT, delivery.event_id)
         now_s = int(time.time())
         headers = {
-            "host": url.netloc.decode(),
+            "host": url.host_port_subcomponent or "",
             "content-type": "application/json",
             "user-agent": "Evertill",
             "webhook-id": message_id,
             "webhook-timestamp": str(now_s),
             "webhook-signature": sign(delivery.secrets, message_id, now_s, body),
         }
-        request = self._http.build_request(
-            "POST",
-            url.copy_with(host=address),
-            content=body,
+        async with self._http.post(
+            url.with_host(address),
+            data=body,
             headers=headers,
+            allow_redirects=False,
             # The certificate has to be the name's, although the address is what is connected to.
-            extensions={"sni_hostname": url.host},
-        )
-        answer = await self._http.send(request, stream=True)
-        # The body is nobody's business and may be endless.
-        await answer.aclose()
-        return answer.status_code, _retry_after(answer.headers.get("retry-after"))
+            server_hostname=url.host,
+        ) as answer:
+            # The body is nobody's business and may be endless.
+            answer.close()
+            return answer.status, _retry_after(answer.headers.get("retry-after"))
+
+
+def _client() -> aiohttp.ClientSession:
+    # Each connection is its own: two names may share an address, and not a connection. Nor do they
+    # share cookies.
+    connector = aiohttp.TCPConnector(
+        limit=IN_FLIGHT_MAX, force_close=True, ssl=ssl.create_default_context()
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=ATTEMPT_TIMEOUT_S),
+        skip_auto_headers=("accept", "accept-encoding"),
+    )
 
 
 def _spread(interval_s: float) -> float:

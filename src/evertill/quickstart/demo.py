@@ -28,10 +28,11 @@ FRESH_PART_BYTES: Final = 4
 
 
 class Demo(msgspec.Struct, frozen=True):
-    """Where the demonstration is and the key to it."""
+    """Where the demonstration is, the key to it, and who vouches for it if nobody public does."""
 
     url: str
     key: str
+    authorities: str = ""
 
 
 def find_or_make_key(state: State, admin_url: str) -> str:

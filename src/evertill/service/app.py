@@ -75,7 +75,9 @@ class App:
         permits = self._keeper.permit
         self._committer = Committer(self._database, permits, metrics.observe_commit)
         self._authenticator = Authenticator(sources, settings.workers)
-        self._probe = Probe(self._pool, sources, settings.region, permits)
+        self._probe = Probe(
+            self._pool, sources, settings.region, permits, speed=settings.time_scale
+        )
         self._router = Router()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[Any]] = []

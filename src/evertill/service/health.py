@@ -36,11 +36,18 @@ class Probe:
     """What is known about the database, and since when."""
 
     def __init__(
-        self, pool: AsyncConnectionPool, sources: Sources, region: str, permits: Permits
+        self,
+        pool: AsyncConnectionPool,
+        sources: Sources,
+        region: str,
+        permits: Permits,
+        *,
+        speed: float = 1.0,
     ) -> None:
         """Ask the writer through `pool`, and let `sources` know what it says.
 
-        `permits` tell whether `region` may write.
+        `permits` tell whether `region` may write. With `speed` 10 the role is told ten times as
+        often, as whoever counts its lines by the minute has minutes of six seconds.
         """
         self._pool = pool
         self._sources = sources
@@ -51,6 +58,7 @@ class Probe:
         self._reason: str | None = "The database has not been asked yet."
         self._asked_s = self._loop.time()
         self._tell_at_s = 0.0
+        self._tell_every_s = ROLE_INTERVAL_S / speed
 
     def reason(self) -> str | None:
         """Return why this region cannot take a payment, or None when it can."""
@@ -76,7 +84,7 @@ class Probe:
 
     def _tell_role(self) -> None:
         if self._asked_s >= self._tell_at_s:
-            self._tell_at_s = self._asked_s + ROLE_INTERVAL_S
+            self._tell_at_s = self._asked_s + self._tell_every_s
             log.info(READ_ONLY if self.reason() else WRITABLE)
 
     async def _ask(self) -> tuple[bool | None, str | None]:

@@ -22,7 +22,7 @@ RETRY_INTERVAL_S: Final = 0.05
 
 _PROC: Final = Path("/proc")
 _CHOOSE_ANOTHER: Final = (
-    'choose another port with --port N (through make: make up ARGS="--port N").'
+    'choose another port with --port N (through make: make up-lite ARGS="--port N").'
 )
 _LISTEN_STATE: Final = "0A"
 _STATE_COLUMN: Final = 3

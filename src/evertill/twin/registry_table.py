@@ -54,12 +54,14 @@ ENFORCED: Final[Mapping[str, str]] = {
     "AWS::RDS::DBClusterParameterGroup": "Its parameters reach PostgreSQL where it has them.",
     "AWS::RDS::DBParameterGroup": "Its parameters reach PostgreSQL where it has them.",
     "AWS::SecretsManager::SecretTargetAttachment": "The secret learns where its database is.",
+    "AWS::WAFv2::WebACL": "Each front keeps its limits on rates; its other rules filter nothing.",
+    "AWS::WAFv2::WebACLAssociation": "Puts the limits of a web ACL before a load balancer.",
 }
 
 _ROUTING: Final = "One machine has no routes; what may connect is decided by security groups."
 _WATCHED: Final = "People look at it; nothing acts on it."
 _BACKED_UP: Final = "No backup is taken here: a run is shorter than the plan's schedule."
-_FIREWALL: Final = "Traffic here is yours, and nothing is filtered or counted by it."
+_FIREWALL: Final = "Nobody reads logs of a firewall here; its limits are kept without them."
 _DEPLOYED: Final = "It matters while a stack is deployed, and the twin deploys none."
 _SEEN_BY_NOBODY: Final = "Access between accounts is not tried: there is one account here."
 
@@ -112,8 +114,6 @@ NO_EFFECT: Final[Mapping[str, str]] = {
     "AWS::SecretsManager::RotationSchedule": "A run is shorter than the days between rotations.",
     "AWS::SecurityHub::Hub": _WATCHED,
     "AWS::WAFv2::LoggingConfiguration": _FIREWALL,
-    "AWS::WAFv2::WebACL": _FIREWALL,
-    "AWS::WAFv2::WebACLAssociation": _FIREWALL,
     "AWS::XRay::Group": _WATCHED,
     # The CDK's own providers, by the names that its constructs give them.
     "Custom::CrossRegionExportReader": "Exports are resolved when the templates are read.",

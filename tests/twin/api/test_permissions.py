@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from evertill.twin.api.errors import ApiError
 from evertill.twin.api.messages import Request, Scope
 from evertill.twin.api.permissions import Permissions, rights_needed
+from evertill.twin.parts.identities import Identities
+from evertill.twin.policies import Statement
 
 REGION = "us-east-1"
 ROLE = "arn:aws:iam::123456789012:role/task"
@@ -68,7 +71,7 @@ def test_a_role_is_held_to_its_policies_and_an_operator_is_not() -> None:
     permissions = Permissions(
         REGION,
         lambda key: ROLE if key == "KEY" else None,
-        lambda role, action, resource: (
+        lambda role, action, resource, _: (
             (role, action, resource) == (ROLE, "s3:GetObject", "arn:aws:s3:::log/a")
         ),
     )
@@ -79,6 +82,31 @@ def test_a_role_is_held_to_its_policies_and_an_operator_is_not() -> None:
     with pytest.raises(ApiError) as refused:
         asyncio.run(permissions(forbidden, scope))
     assert ("AccessDenied", 403) == (refused.value.aws_code, refused.value.status)
+
+
+def test_keys_that_have_expired_are_nobodys_and_not_the_operators() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    identities = Identities("127.0.0.1", 0, {}, now=lambda: now)
+    spent = identities.issue(ROLE).access_key_id
+    assert ROLE == identities.role_of(spent)
+    now += timedelta(days=1)
+    assert "" == identities.role_of(spent)
+    assert identities.role_of("AKIAOPERATOR") is None
+    permissions = Permissions(REGION, identities.role_of, identities.allows)
+    asked, _ = request("s3", "GET", "/log/a")
+    with pytest.raises(ApiError) as refused:
+        asyncio.run(permissions(asked, Scope(spent, REGION, "s3")))
+    assert "ExpiredToken" == refused.value.aws_code
+
+
+def test_a_condition_may_ask_for_the_region() -> None:
+    here = ("StringEquals", "aws:RequestedRegion", (REGION,))
+    grant = Statement(is_allow=True, actions=("s3:*",), resources=("*",), conditions=(here,))
+    identities = Identities("127.0.0.1", 0, {ROLE: [grant]})
+    asked, scope = request("s3", "GET", "/log/a")
+    asyncio.run(Permissions(REGION, lambda _: ROLE, identities.allows)(asked, scope))
+    with pytest.raises(ApiError):
+        asyncio.run(Permissions("us-west-2", lambda _: ROLE, identities.allows)(asked, scope))
 
 
 def test_a_secret_that_is_named_is_held_to_its_arn() -> None:

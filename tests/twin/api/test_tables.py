@@ -188,3 +188,22 @@ def test_a_lease_outlives_an_emulator_that_is_killed(tmp_path: Path) -> None:
     for path in (tmp_path / EAST / "state").glob("dynamodb*"):
         path.unlink()
     assert ("east", "ConditionalCheckFailedException") == asyncio.run(look())
+
+
+def test_without_the_witness_two_replicas_agree_until_they_lose_each_other_too(
+    tmp_path: Path,
+) -> None:
+    async def story() -> tuple[str, str, str]:
+        async with regions(tmp_path) as both:
+            both.cut(OREGON, Links.ANY)
+            both.cut(Links.ANY, OREGON)
+            await both.take(both.east, "east", 1)
+            held = await both.holder(both.ohio)
+            both.cut(EAST, OHIO)
+            refused = await code_of(both.take(both.ohio, "ohio", 2))
+            both.mend(OREGON, Links.ANY)
+            both.mend(Links.ANY, OREGON)
+            await both.take(both.ohio, "ohio", 2)
+            return held, refused, await both.holder(both.east)
+
+    assert ("east", "InternalServerError", "ohio") == asyncio.run(story())

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 
 import httpx
 import msgspec
 from tests.support.network import HEALTH, ZONES, get, network, serving, until, url
+from tests.support.upstream import Upstream
 
 from evertill.twin.links import Way
 from evertill.twin.parts.target_group import Health
 
 CUT = Way(is_cut=True)
+CHECKED_PORT = 8081
+
+
+@contextlib.asynccontextmanager
+async def checked(target: Upstream) -> AsyncIterator[None]:
+    """Answer a target's health checks at another port than its requests."""
+    answering = Upstream(target.host, CHECKED_PORT)
+    await answering.start()
+    try:
+        yield
+    finally:
+        await answering.stop()
 
 
 def test_a_target_gets_requests_after_its_first_passed_check() -> None:
@@ -109,9 +123,16 @@ def test_a_group_without_targets_is_a_503_of_the_load_balancer() -> None:
 
 def test_a_target_that_refuses_connections_is_a_502_and_nobody_else_is_tried() -> None:
     async def story() -> None:
-        async with network(speed=1) as net:
-            net.group()
-            async with net.balancer() as balancer, net.target() as good, net.target() as gone:
+        async with network() as net:
+            # Checked at another port, which goes on answering: the checks never take it out.
+            net.group(check=msgspec.structs.replace(HEALTH, port=CHECKED_PORT))
+            async with (
+                net.balancer() as balancer,
+                net.target() as good,
+                net.target() as gone,
+                checked(good),
+                checked(gone),
+            ):
                 await until(lambda: serving(balancer, 2))
                 await gone.stop()
                 answers = [await get(url(balancer)) for _ in range(2)]

@@ -296,3 +296,24 @@ def test_an_address_that_is_taken_is_one_clear_failure() -> None:
 
     with pytest.raises(PartFailed, match="second cannot listen on"):
         asyncio.run(story())
+
+
+def test_what_is_slow_to_answer_is_so_over_a_fast_link_until_it_is_taken_back() -> None:
+    async def story() -> None:
+        async with world() as made:
+            reader, writer = await made.connect()
+            made.gate.slow(["b"], 200)
+            made.gate.slow(["elsewhere"], 5000)
+            before_s = made.clock.now_s()
+            writer.write(b"late")
+            assert b"late" == await reader.readexactly(4)
+            assert 0.2 <= made.clock.now_s() - before_s < 5
+            made.gate.slow(["b"], -200)
+            assert OPEN == made.links.way("b", "a")
+            before_s = made.clock.now_s()
+            writer.write(b"soon")
+            assert b"soon" == await reader.readexactly(4)
+            assert made.clock.now_s() - before_s < 0.2
+            writer.close()
+
+    asyncio.run(story())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import psycopg
 import pytest
+from tests.support.databases import databases, running
 
 from evertill.twin.parts.session import Session, Unanswered
 
@@ -56,5 +58,21 @@ def test_a_server_that_is_not_there_is_an_error_at_once() -> None:
         session = Session("host=127.0.0.1 port=1 user=x")
         with pytest.raises(psycopg.OperationalError):
             await session.ask("SELECT 1", timeout_s=DEADLINE_S)
+
+    asyncio.run(story())
+
+
+def test_an_answer_that_came_while_this_process_stood_still_is_not_missed() -> None:
+    async def story() -> None:
+        async with databases() as world:
+            cluster = world.cluster(world.spec(instances=1))
+            async with running(cluster):
+                assert cluster.writer is not None
+                session = Session(cluster.writer.login("postgres"))
+                await session.ask("SELECT 1", timeout_s=DEADLINE_S)
+                asyncio.get_running_loop().call_later(ANSWER_S / 4, time.sleep, ANSWER_S * 5)
+                answer = await session.ask("SELECT pg_sleep(0.1)::text", timeout_s=ANSWER_S)
+                assert [("",)] == answer
+                session.close()
 
     asyncio.run(story())

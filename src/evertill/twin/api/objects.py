@@ -6,11 +6,12 @@ here is it known which requests are writes of objects.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
+from evertill.twin.api.errors import ApiError
 from evertill.twin.api.messages import Answer, Endpoint, Request
 
 # Requests with these in their query are about an object, and do not write it.
@@ -18,6 +19,7 @@ ASIDE: Final = {
     "acl", "tagging", "retention", "legal-hold", "partNumber", "uploads", "attributes", "torrent",
     "restore", "select", "versionId",
 }  # fmt: skip
+UNAVAILABLE: Final = 503
 STATUS_HEADER: Final = "x-amz-replication-status"
 
 
@@ -34,13 +36,23 @@ class Copier(Protocol):
 class Objects:
     """The buckets of one region; `copiers` are those of each bucket that is a source."""
 
-    def __init__(self, relay: Endpoint, copiers: Mapping[str, Sequence[Copier]]) -> None:
-        """Pass requests to `relay`."""
+    def __init__(
+        self,
+        relay: Endpoint,
+        copiers: Mapping[str, Sequence[Copier]],
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Pass requests to `relay`, none while it `is_stopped`: a fault."""
         self._relay: Final = relay
         self._copiers: Final = copiers
+        self._is_stopped: Final = is_stopped
 
     async def __call__(self, request: Request) -> Answer:
         """Answer as the emulator does."""
+        if self._is_stopped():
+            # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+            message = "Service is unable to handle request."
+            raise ApiError("ServiceUnavailable", message, UNAVAILABLE)
         answer = await self._relay(request)
         bucket, _, key = request.path.lstrip("/").partition("/")
         copiers = self._copiers.get(bucket, ())

@@ -17,6 +17,7 @@ import msgspec
 from evertill.twin.api.errors import ApiError
 from evertill.twin.api.messages import Request, Scope
 from evertill.twin.plan.bindings import ACCOUNT
+from evertill.twin.policies import Context
 
 FORBIDDEN: Final = 403
 OBJECT_ACTIONS: Final = {
@@ -48,7 +49,7 @@ FREE: Final = {("sts", "GetCallerIdentity")}
 
 Right = tuple[str, str]
 RoleOf = Callable[[str], str | None]
-Allows = Callable[[str, str, str], bool]
+Allows = Callable[[str, str, str, Context], bool]
 
 
 class Permissions:
@@ -63,20 +64,29 @@ class Permissions:
     ) -> None:
         """`role_of` tells whose a key's id is, `allows` what a role may do on a resource.
 
+        The role of keys that have expired is "", and None is whoever has keys of another origin.
         `secret_arns` are the region's secrets by their names, which requests may give as well.
         """
         self._region: Final = region
         self._role_of: Final = role_of
         self._allows: Final = allows
         self._secret_arns: Final = secret_arns
+        # What conditions may ask for. On AWS the SDK speaks TLS, which it does not on one machine.
+        self._context: Final = {
+            "aws:RequestedRegion": [region],
+            "aws:SecureTransport": ["true"],
+        }
 
     async def __call__(self, request: Request, scope: Scope) -> None:
         """Raise ApiError when the one who signed has no right to do this."""
         role = self._role_of(scope.key_id)
         if role is None or (scope.service, request.operation()) in FREE:
             return
+        if not role:
+            code = "ExpiredToken" if scope.service == "s3" else "ExpiredTokenException"
+            raise ApiError(code, "The security token of the request has expired.", FORBIDDEN)
         for action, resource in self._needed(request, scope):
-            if not self._allows(role, action, resource):
+            if not self._allows(role, action, resource, self._context):
                 code = "AccessDenied" if scope.service == "s3" else "AccessDeniedException"
                 message = f"{role} is not authorized to perform {action} on {resource}."
                 raise ApiError(code, message, FORBIDDEN)

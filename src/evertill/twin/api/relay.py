@@ -6,6 +6,7 @@ the tables that are global, the topics with e-mail subscriptions, the buckets th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import httpx
@@ -27,9 +28,10 @@ OWN: Final = HOP_BY_HOP | {"date", "server"}
 class Relay:
     """Sends requests to `url` with a bounded number of connections."""
 
-    def __init__(self, url: str) -> None:
-        """Prepare a client; nothing is connected yet."""
+    def __init__(self, url: str, is_open: Callable[[], bool] = lambda: True) -> None:
+        """Prepare a client; nothing is connected yet. Nothing is passed on while not `is_open`."""
         self._url: Final = url
+        self._is_open: Final = is_open
         self._client: Final = httpx.AsyncClient(
             timeout=TIMEOUT_S,
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
@@ -38,6 +40,8 @@ class Relay:
 
     async def __call__(self, request: Request) -> Answer:
         """Answer with what the emulator answers."""
+        if not self._is_open():
+            raise ApiError("ServiceUnavailable", "The emulator is starting again.", UNAVAILABLE)
         outgoing = self._client.build_request(
             request.method,
             self._url + request.raw_path,

@@ -16,17 +16,22 @@ from evertill.twin.api.messages import Answer, Endpoint, Request
 from evertill.twin.plan.storage import SecretSpec
 
 
+def arns_in(region: str, specs: Iterable[SecretSpec]) -> dict[str, str]:
+    """Return the ARNs of the secrets in `region` by name; a replica's differs by its region."""
+    return {
+        spec.name: spec.arn.replace(f":{spec.regions[0]}:", f":{region}:")
+        for spec in specs
+        if region in spec.regions
+    }
+
+
 class SecretNames:
     """Passes requests on with the names of `specs` in place of their ARNs."""
 
     def __init__(self, region: str, relay: Endpoint, specs: Iterable[SecretSpec]) -> None:
-        """Know the ARNs of `specs` in `region`; a replica's differs by its region alone."""
+        """Know the ARNs of `specs` in `region`."""
         self._relay: Final = relay
-        self._arns: Final = {
-            spec.name: spec.arn.replace(f":{spec.regions[0]}:", f":{region}:")
-            for spec in specs
-            if region in spec.regions
-        }
+        self._arns: Final = arns_in(region, specs)
         self._names: Final = {arn: name for name, arn in self._arns.items()}
         names = "|".join(map(re.escape, self._arns)) or "(?!)"
         self._made_up: Final = re.compile(

@@ -40,7 +40,7 @@ class ApiServer:
     ) -> None:
         """Prepare to answer; a signing name is such as `monitoring`, `elasticloadbalancing`."""
         self._region: Final = region
-        self._address: Final = address
+        self.address: Final = address
         self._endpoints: Final = dict(endpoints)
         self._guard: Final = guard
         self._http: Final = HttpServer(address, self.answer)
@@ -54,7 +54,7 @@ class ApiServer:
     @property
     def url(self) -> str:
         """Return what `AWS_ENDPOINT_URL` is set to."""
-        return f"http://{self._address[0]}:{self._address[1]}"
+        return f"http://{self.address[0]}:{self.address[1]}"
 
     async def start(self) -> None:
         """Listen; connections are taken from then on."""

@@ -68,9 +68,12 @@ class AwsGlobal:
         folder = common.folder / "global"
         address = (common.addresses.shared(), PORT)
         self.specs: Final = tuple(specs)
-        self.emulator: Final = Emulator("global", address, folder, common.processes)
+        self.emulator: Final = Emulator(
+            "global", address, folder, common.processes, common.timeline
+        )
         self.tables: Final = GlobalTables(self.emulator.url, folder / "tables", self.specs)
-        self.relay: Final = Relay(self.emulator.url)
+        self.emulator.again.append(self.tables.start)
+        self.relay: Final = Relay(self.emulator.url, lambda: self.emulator.is_ready)
         self.secrets: Final = SecretFile(common.folder / "secrets.json")
 
     @property
@@ -97,15 +100,22 @@ class AwsRegion:
         self._common: Final = common
         self._shared: Final = shared
         self.emulator: Final = Emulator(
-            region, (common.addresses.take(region, "emulator"), PORT), folder, common.processes
+            region,
+            (common.addresses.take(region, "emulator"), PORT),
+            folder,
+            common.processes,
+            common.timeline,
         )
-        self.relay: Final = Relay(self.emulator.url)
+        self.relay: Final = Relay(self.emulator.url, lambda: self.emulator.is_ready)
         self.storage: Final = Storage(
             region,
             self.emulator.url,
             (*plan.buckets, *plan.topics, *plan.secrets, *plan.tables, *plan.log_groups),
             shared.secrets,
         )
+        self.emulator.again.append(self.storage.start)
+        # A fault: the region's S3 answers 503 to everybody.
+        self.are_objects_stopped = False
         self.topics: Final = Topics(region, self.relay, common.mailbox, plan.topics)
         self.alarms: Final = Alarms(
             region,
@@ -150,8 +160,17 @@ class AwsRegion:
                     metrics=common.store,
                     timeline=common.timeline,
                 )
+                there = next(item for item in regions if item.plan.region == destination.region)
+                copy.can_reach = lambda there=there: (  # type: ignore[misc] # bound now
+                    self.has_objects and there.has_objects
+                )
                 self.copies = (*self.copies, copy)
                 self._sources.setdefault(bucket.name, []).append(copy)
+
+    @property
+    def has_objects(self) -> bool:
+        """Tell whether the region's buckets can be reached."""
+        return self.emulator.is_ready and not self.are_objects_stopped
 
     @property
     def parts(self) -> Sequence[Part]:
@@ -173,7 +192,7 @@ class AwsRegion:
         )
         return {
             **dict.fromkeys(RELAYED, self.relay),
-            "s3": Objects(self.relay, self._sources),
+            "s3": Objects(self.relay, self._sources, lambda: self.are_objects_stopped),
             "sns": self.topics,
             "secretsmanager": SecretNames(region, self.relay, self.plan.secrets),
             "dynamodb": tables,

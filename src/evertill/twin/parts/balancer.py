@@ -22,6 +22,7 @@ from evertill.twin.parts.balancer_node import Node
 from evertill.twin.parts.balancer_servers import Hop, Route
 from evertill.twin.parts.black_hole import BlackHole
 from evertill.twin.parts.target_group import Target, TargetGroup
+from evertill.twin.parts.traffic import Traffic
 from evertill.twin.plan.balancer_specs import BalancerSpec
 from evertill.twin.processes import Processes
 
@@ -99,6 +100,11 @@ class Balancer:
     def name(self) -> str:
         """Return the part's name."""
         return f"{self.spec.region}/load-balancer/{self.spec.name}"
+
+    @property
+    def traffic(self) -> Traffic:
+        """Return what goes through it at the moment."""
+        return self._metrics.traffic
 
     @property
     def is_running(self) -> bool:
@@ -204,7 +210,8 @@ class Balancer:
                 self._refusals.add(missing)
                 self._say("connection.refused", f"{self.spec.name} reaches no target: {missing}")
             return hole
-        ways = self._links.way(zone, target.zone), self._links.way(target.zone, zone)
+        place = self._links.place_of(target.host, target.zone)
+        ways = self._links.way(zone, place), self._links.way(place, zone)
         if any(way.is_cut for way in ways):
             return hole
         detour = None

@@ -15,6 +15,7 @@ from evertill.twin.part import Metrics
 from evertill.twin.parts.balancer_node import Node
 from evertill.twin.parts.haproxy_text import unchecked
 from evertill.twin.parts.target_group import TargetGroup
+from evertill.twin.parts.traffic import Traffic
 from evertill.twin.plan.balancer_specs import BalancerSpec
 
 NAMESPACE: Final = "AWS/ApplicationELB"
@@ -45,6 +46,7 @@ class BalancerMetrics:
         # By metric, zone and group's ARN, which is empty for what concerns the balancer alone.
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._times_s: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self.traffic: Final = Traffic()
         self.requests = 0
         self.failures = 0
 
@@ -76,7 +78,9 @@ class BalancerMetrics:
         arn = self._names.get(backend.removesuffix(unchecked("")), "")
         code = CONNECT_FAILED.get(end[:2], int(status)) if answered != "1" else int(status)
         self.requests += 1
-        self.failures += code >= SERVER_ERROR or code < 0
+        is_error = code >= SERVER_ERROR or code < 0
+        self.failures += is_error
+        self.traffic.note(int(took), is_error=is_error)
         if not arn or server.startswith("<"):
             self._count_own(code, zone)
             return
@@ -97,15 +101,21 @@ class BalancerMetrics:
             self._counts[f"HTTPCode_ELB_{code}_Count", zone, ""] += 1
 
     def _publish_hosts(self, nodes: Sequence[Node]) -> None:
-        """Publish what each node finds. The zone is the node's: each checks all targets."""
+        """Publish what each node finds. The zone is the node's: each checks all targets.
+
+        Where tasks are capped, each stands for several, as in ECS's own counts.
+        """
         for arn, group in self._groups.items():
             if not any(not target.is_draining for target in group.targets()):
                 continue
+            share = group.stands_for()
             for node in nodes:
                 for dimensions in self._dimensions(node.zone, arn):
                     if "TargetGroup" in dimensions:
-                        self._put("HealthyHostCount", node.healthy(arn), "Count", dimensions)
-                        self._put("UnHealthyHostCount", node.unhealthy(arn), "Count", dimensions)
+                        healthy = round(node.healthy(arn) * share)
+                        unhealthy = round(node.unhealthy(arn) * share)
+                        self._put("HealthyHostCount", healthy, "Count", dimensions)
+                        self._put("UnHealthyHostCount", unhealthy, "Count", dimensions)
 
     def _publish_shares(self, counts: Counter[tuple[str, str, str]]) -> None:
         requests: Counter[str] = Counter()

@@ -81,7 +81,8 @@ class Node:
         self._watching: asyncio.Task[None] | None = None
         self._log: asyncio.Server | None = None
         self._log_writers: set[asyncio.StreamWriter] = set()
-        self._is_held_down = False
+        # Who keeps it down: it comes back when nobody does any more.
+        self._held_by: set[str] = set()
         self._answers = False
         # The last command that HAProxy did not take, so that it is told once.
         self._refused = ""
@@ -125,9 +126,9 @@ class Node:
         for writer in tuple(self._log_writers):
             writer.close()
 
-    async def kill(self) -> None:
-        """Let the node fail and stay down until it is revived: a fault."""
-        self._is_held_down = True
+    async def kill(self, by: str = "") -> None:
+        """Let the node fail and stay down until it is revived `by` the same: a fault."""
+        self._held_by.add(by)
         if self._owned is not None:
             await self._owned.kill()
         self._forget()
@@ -142,10 +143,10 @@ class Node:
         if self._owned is not None:
             self._owned.thaw()
 
-    async def revive(self) -> None:
+    async def revive(self, by: str = "") -> None:
         """Undo `kill`: a new node takes the place; raise PartFailed."""
-        self._is_held_down = False
-        if self._owned is None or not self._owned.is_running:
+        self._held_by.discard(by)
+        if not self._held_by and (self._owned is None or not self._owned.is_running):
             await self._launch()
 
     def wake(self) -> None:
@@ -215,7 +216,7 @@ class Node:
             self._woken.clear()
             if self._owned is not None and self._owned.is_running:
                 await self._look()
-            elif not self._is_held_down:
+            elif not self._held_by:
                 await self._replace()
 
     async def _look(self) -> None:
@@ -243,7 +244,7 @@ class Node:
         self._forget()
         self._tell("load_balancer.node_lost", f"The node in {self.zone} is gone")
         await self._clock.sleep(REPLACEMENT_DELAY_S)
-        if self._is_held_down:
+        if self._held_by:
             return
         try:
             await self._launch()

@@ -26,13 +26,14 @@ from evertill.twin.errors import PartFailed
 from evertill.twin.events import Timeline
 from evertill.twin.links import Links
 from evertill.twin.parts import database_founding as founding
-from evertill.twin.parts import failover
+from evertill.twin.parts import failover, small_disk
 from evertill.twin.parts.database_programs import Programs
 from evertill.twin.parts.gate import Gate, Listen, Peer
 from evertill.twin.parts.lag import LagMeter
 from evertill.twin.parts.postgres import REPLICATOR, SUPERUSER, Instance, Secrets
 from evertill.twin.parts.receiver import Receiver
 from evertill.twin.parts.rejoining import Rejoining
+from evertill.twin.parts.small_disk import SmallDisk
 from evertill.twin.parts.tending import Tending
 from evertill.twin.plan.database_specs import ClusterSpec, MemberSpec
 from evertill.twin.processes import Processes
@@ -70,6 +71,8 @@ class World(msgspec.Struct, frozen=True):
     secrets: Secrets
     # Reads a reference to a secret, as templates write them.
     resolve: Resolve
+    # The size of each instance's disk, where they are small so that they can be filled.
+    disk_mb: int = 0
 
 
 class Kept(msgspec.Struct):
@@ -130,6 +133,8 @@ class Cluster:
         self.world.programs.make_folder(self._folder)
         for gate in self._gates:
             await gate.start()
+        for instance in self.instances.values():
+            await instance.mount()
         kept = self._read()
         if kept.template == self.spec.parameters:
             self.parameters = kept.parameters
@@ -145,6 +150,8 @@ class Cluster:
         for instance in order:
             with contextlib.suppress(PartFailed, OSError, TimeoutError):
                 await instance.stop()
+            with contextlib.suppress(OSError, TimeoutError):
+                await instance.disk.stop()
         for receiver in self.receivers.values():
             with contextlib.suppress(PartFailed, OSError, TimeoutError):
                 await receiver.stop()
@@ -169,6 +176,8 @@ class Cluster:
         """Return the state in RDS's words."""
         if self.is_failing_over:
             return "failing-over"
+        if self.is_full:
+            return "storage-full"
         if self.is_primary and (self.writer is None or not self.writer.is_running):
             return "unavailable"
         return "available"
@@ -223,6 +232,35 @@ class Cluster:
         """Let zones be used again; the loop starts what belongs there."""
         self._held.difference_update(zones)
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether the disks are kept full."""
+        return any(item.disk.is_full for item in self.instances.values())
+
+    async def fill_disks(self) -> None:
+        """Leave nothing free on any disk, since Aurora has one for all; raise CannotFill."""
+        for instance in self.instances.values():
+            await instance.disk.fill()
+        self.tell("storage_full", "Nothing is free on the disks of the cluster any more.")
+
+    async def empty_disks(self) -> None:
+        """Give back what filled the disks."""
+        was_full = self.is_full
+        for instance in self.instances.values():
+            await instance.disk.empty()
+        if was_full:
+            self.tell("storage_freed", "The disks of the cluster have room again.")
+
+    def slow_disks(self, delay_ms: float) -> None:
+        """Let every copy of the log have it so much later; a negative time takes that back.
+
+        A commit is acknowledged when the storage has it in another zone, so it waits for that.
+        """
+        head = self if self.source is None else self.source
+        places = {item.place for item in (*self.members(), *head.members())}
+        for gate in self._gates:
+            gate.slow(places, delay_ms)
+
     async def fail_over(self, target: str = "") -> None:
         """Move the writer within the region, to `target` where one is named; raise PartFailed."""
         async with self.turn:
@@ -231,12 +269,16 @@ class Cluster:
     def settings_of(self, instance: Instance) -> dict[str, str]:
         """Return the server settings of an instance: the parameters, and whom commits wait for."""
         passed = {k: v for k, v in self.parameters.items() if k in PASSED_ON and "{" not in v}
-        return {**passed, "synchronous_standby_names": self.quorum or self.usual_quorum(instance)}
+        return {
+            **small_disk.settings(self.world.disk_mb),
+            **passed,
+            "synchronous_standby_names": self.quorum or self.usual_quorum(instance),
+        }
 
     def usual_quorum(self, writer: Instance) -> str:
         """Return that a copy in any one of the region's other zones must have a commit."""
-        others = [item.member for item in self.members() if item.place != writer.place]
-        return f"ANY 1 ({', '.join(map(_quoted, others))})" if others else ""
+        others = [f'"{item.member}"' for item in self.members() if item.place != writer.place]
+        return f"ANY 1 ({', '.join(others)})" if others else ""
 
     async def is_waiting(self, peer: Peer, process: int) -> bool:
         """Tell whether a session is a commit that waits for the quorum."""
@@ -333,10 +375,12 @@ class Cluster:
         }
 
     def _instance(self, item: MemberSpec) -> Instance:
+        world, name = self.world, f"{self.spec.region}/database/{item.identifier}"
+        folder, account = self._folder / item.identifier, world.programs.account
         return Instance(
-            f"{self.spec.region}/database/{item.identifier}",
+            name,
             item.zone,
-            self._folder / item.identifier,
+            SmallDisk(name, folder, world.disk_mb, account, world.processes),
             programs=self.world.programs,
             processes=self.world.processes,
             secrets=self.world.secrets,
@@ -353,7 +397,3 @@ class Cluster:
             secrets=self.world.secrets,
             upstream=(item.host, item.port),
         )
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'

@@ -45,6 +45,7 @@ class Container:
         self.exit_code: int | None = None
         self.health: str = UNKNOWN
         self.reason = ""
+        self.is_frozen = False
         self._name: Final = name
         self._clock: Final = clock
         self._processes: Final = processes
@@ -101,11 +102,13 @@ class Container:
 
     def freeze(self) -> None:
         """Stop its whole process tree as it is."""
+        self.is_frozen = True
         if self._process is not None:
             self._process.freeze()
 
     def thaw(self) -> None:
         """Let a frozen container go on."""
+        self.is_frozen = False
         if self._process is not None:
             self._process.thaw()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -27,6 +28,8 @@ class Programs(NamedTuple):
     folder: Path
     account: Account
     sockets: Path
+    # What a server, known by its name, gets besides: the variables that let its clock jump.
+    clock: Callable[[str], Mapping[str, str]] = lambda _: {}
 
     @classmethod
     def find(cls, home: Path) -> Self:
@@ -52,6 +55,10 @@ class Programs(NamedTuple):
     def environment(self) -> dict[str, str]:
         """Return what they see of our environment: nothing that would change their behaviour."""
         return inherited() | {"LC_ALL": "C", "TZ": "UTC"}
+
+    def server_environment(self, name: str) -> dict[str, str]:
+        """Return what a server sees: the same, and a clock of its own."""
+        return {**self.environment(), **self.clock(name)}
 
     def make_folder(self, path: Path) -> None:
         """Make a folder that only their user may read."""

@@ -67,11 +67,14 @@ class Detours:
 
     def _make(self, key: tuple[str, str, int], place: str) -> None:
         zone, host, port = key
-        peer = Peer(place=place, host=host, port=port)
+
+        def find_peer() -> Peer:
+            return Peer(place=self._links.place_of(host, place), host=host, port=port)
+
         gate = Gate(
             f"detour/{zone}/{host}:{port}",
             Listen(place=zone, host=HOST, port=0),
-            lambda: peer,
+            find_peer,
             clock=self._clock,
             links=self._links,
             timeline=self._timeline,

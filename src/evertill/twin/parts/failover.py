@@ -91,7 +91,11 @@ async def _restart(cluster: Cluster, old: Instance | None) -> None:
     """Start the only instance again where it was: a cluster without readers waits for that."""
     if old is None or cluster.is_held(old.place):
         return
+    was_standby = old.is_standby
     await old.start(cluster.settings_of(old), cluster.logins())
+    if was_standby:
+        # It had been chosen, and died before it was promoted.
+        await old.promote()
     cluster.tell("writer.restarted", f"{old.member} in {old.place} was started again.")
 
 

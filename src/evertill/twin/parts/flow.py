@@ -88,8 +88,7 @@ class Flow:
             self.abort()
         elif self._pump is None and self._wire.way() == OPEN:
             # The common case costs no task and no copy.
-            self._wire.carried_bytes += len(data)
-            self._target.write(data)
+            self._deliver(data)
         else:
             arrived_s = self._wire.clock.now_s()
             for start in range(0, len(data), PIECE_MAX_BYTES):
@@ -155,14 +154,19 @@ class Flow:
                     continue
                 self._queue.popleft()
                 self._queued_bytes -= len(data)
-                self._wire.carried_bytes += len(data)
-                self._target.write(data)
+                self._deliver(data)
                 self.regulate()
         except TimeoutError:
             self._source.abort()
             self._target.abort()
         finally:
             self._pump = None
+
+    def _deliver(self, data: bytes) -> None:
+        self._wire.carried_bytes += len(data)
+        # What comes for somebody who has gone is nobody's; asyncio complains of who writes it.
+        if not self._target.is_closing():
+            self._target.write(data)
 
     def _deliver_end(self) -> None:
         end, self._end = self._end, None

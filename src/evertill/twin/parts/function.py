@@ -70,6 +70,8 @@ class Function:
         self._counts: Final = {"invocations": 0, "errors": 0, "throttles": 0}
         self._reaping: asyncio.Task[None] | None = None
         self._zones_lost: frozenset[str] = frozenset()
+        # A fault is in force: whatever is started hangs, too.
+        self.is_frozen = False
 
     @property
     def name(self) -> str:
@@ -113,9 +115,39 @@ class Function:
             "substituted": list(self._left_out),
         }
 
+    @property
+    def state(self) -> str:
+        """Return lost, frozen, busy, idle, or cold while no process of it runs."""
+        if all(zone in self._zones_lost for zone in self._spec.environments):
+            return "lost"
+        if self.is_frozen:
+            return "frozen"
+        return "busy" if self._busy else "idle" if self._idle else "cold"
+
     def environments(self) -> list[Environment]:
         """Return the environments, for faults."""
         return [*self._idle, *self._busy]
+
+    def freeze(self) -> None:
+        """Let every environment hang, those that are started from now on too: a fault."""
+        self.is_frozen = True
+        for environment in self.environments():
+            if environment.process is not None:
+                environment.process.freeze()
+
+    def thaw(self) -> None:
+        """Undo `freeze`."""
+        self.is_frozen = False
+        for environment in self.environments():
+            if environment.process is not None:
+                environment.process.thaw()
+
+    async def kill(self, zones: frozenset[str] | None = None) -> None:
+        """Kill the processes that run now, in some zones or in all: a fault."""
+        for environment in self.environments():
+            process = environment.process
+            if process is not None and (zones is None or environment.zone in zones):
+                await process.kill()
 
     def lose_zones(self, zones: frozenset[str]) -> None:
         """Start no environments in these zones, which are lost, until told otherwise."""
@@ -191,6 +223,8 @@ class Function:
         except BaseException:
             self._busy.remove(environment)
             raise
+        if self.is_frozen and environment.process is not None:
+            environment.process.freeze()
         return environment
 
     def _environment(self, zone: str) -> dict[str, str]:

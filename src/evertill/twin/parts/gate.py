@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ import msgspec
 from evertill.twin.clock import Clock
 from evertill.twin.errors import PartFailed
 from evertill.twin.events import Timeline
-from evertill.twin.links import Links
+from evertill.twin.links import Links, slowed
 from evertill.twin.parts.flow import STALL_MAX_S, Inspect, Side, Wire, join, passes
 
 CONNECTIONS_MAX: Final = 4_000
@@ -104,6 +104,8 @@ class Gate:
         self._connections: set[Connection] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._wires: dict[str, tuple[Wire, Wire]] = {}
+        # What is behind this gate is slow to answer, though the link is not: by its place.
+        self._slow_ms: dict[str, float] = {}
         self._accepted = 0
         links.watch(self._poke)
 
@@ -155,6 +157,12 @@ class Gate:
             "out_bytes": sum(out.carried_bytes for out, _ in self._wires.values()),
             "back_bytes": sum(back.carried_bytes for _, back in self._wires.values()),
         }
+
+    def slow(self, places: Iterable[str], delay_ms: float) -> None:
+        """Let what comes from `places` take so much longer; a negative time takes that back."""
+        for place in places:
+            self._slow_ms[place] = self._slow_ms.get(place, 0) + delay_ms
+        self._poke()
 
     def break_all(self, peer: Peer | None = None) -> None:
         """Break the connections to `peer`, or all: what a dead machine's end looks like."""
@@ -223,7 +231,10 @@ class Gate:
             mine = self.listen.place
             self._wires[place] = (
                 Wire(lambda: self.links.way(mine, place), self.clock),
-                Wire(lambda: self.links.way(place, mine), self.clock),
+                Wire(
+                    lambda: slowed(self.links.way(place, mine), self._slow_ms.get(place, 0)),
+                    self.clock,
+                ),
             )
         return self._wires[place]
 

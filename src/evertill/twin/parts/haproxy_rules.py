@@ -29,6 +29,7 @@ REASONS: Final[Mapping[int, str]] = {
     301: "Moved Permanently",
     302: "Found",
     400: "Bad Request",
+    403: "Forbidden",
     405: "Not Allowed",
     408: "Request Time-out",
     413: "Request Entity Too Large",

@@ -21,6 +21,7 @@ import msgspec
 from evertill.twin.addresses import local_port
 from evertill.twin.clock import Clock
 from evertill.twin.parts.haproxy_admin import SOCKET
+from evertill.twin.parts.haproxy_limits import counters, limit_lines, tables
 from evertill.twin.parts.haproxy_rules import REASONS, SERVER_HEADER, page, quoted, rule_lines
 from evertill.twin.plan.balancer_specs import BalancerSpec, ListenerSpec, TargetGroupSpec
 
@@ -75,7 +76,7 @@ def configuration(
 ) -> str:
     """Return the configuration; the files that it names are written into `folder`."""
     sections = [
-        ("global", _global()),
+        ("global", _global(spec)),
         ("ring requests", _ring(node)),
         ("defaults", _defaults(spec, clock, folder)),
     ]
@@ -92,6 +93,7 @@ def configuration(
             sections.append((f"backend {checked(group.name)}", lines))
         sections.append((f"backend {unchecked(group.name)}", _all_targets(group, node, clock)))
     sections.append(("backend .nobody", _nobody()))
+    sections += tables(spec.limits, clock)
     return "\n".join(
         f"{head}\n" + "".join(f"  {line}\n" for line in lines) for head, lines in sections
     )
@@ -102,7 +104,7 @@ def timer_ms(clock: Clock, twin_s: float) -> int:
     return max(TIMER_MIN_MS, round(clock.real_s(twin_s) * 1_000))
 
 
-def _global() -> Iterator[str]:
+def _global(spec: BalancerSpec) -> Iterator[str]:
     yield f"stats socket unix@{SOCKET} mode 600 level admin"
     yield "nbthread 1"
     yield f"maxconn {CONNECTIONS_MAX}"
@@ -110,6 +112,7 @@ def _global() -> Iterator[str]:
     # Checks of many targets that were registered at once need not come at once.
     yield "spread-checks 5"
     yield "no insecure-fork-wanted"
+    yield from counters(spec.limits)
 
 
 def _ring(node: NodeText) -> Iterator[str]:
@@ -154,6 +157,7 @@ def _frontend(
     file.write_text(page(405))
     refused = f"status 405 content-type text/html file {file.name} {SERVER_HEADER}"
     yield f"http-request return {refused} if {{ method TRACE }}"
+    yield from limit_lines(spec.limits, folder)
     yield from _request_headers(spec, listener)
     yield from rule_lines(listener, folder, lambda arn: checked(groups[arn].name))
     yield "use_backend %[var(txn.group)] if { var(txn.group),nbsrv gt 0 }"

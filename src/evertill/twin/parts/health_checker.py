@@ -170,6 +170,10 @@ class HealthChecker:
         """Return what each vantage point saw last."""
         return [point.last for point in self._points.get(check, ()) if point.last is not None]
 
+    def vantage(self, check: str) -> list[bool]:
+        """Return whether each vantage point finds an endpoint healthy, none for other checks."""
+        return [point.is_healthy for point in self._points.get(check, ())]
+
     def _is_healthy(self, spec: CheckSpec) -> bool:
         if spec.kind == "CALCULATED":
             passing = sum(self.is_passing(child) for child in spec.children)

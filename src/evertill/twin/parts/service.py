@@ -62,6 +62,8 @@ class Service:
         self._completed: Deployment | None = None
         self._loop: asyncio.Task[None] | None = None
         self._is_steady = False
+        # Nobody looks after it while its region hangs: a fault.
+        self.is_held = False
         self.crew: Final = Crew(
             spec,
             tools,
@@ -162,7 +164,8 @@ class Service:
 
     async def _keep(self) -> None:
         while True:
-            self._look()
+            if not self.is_held:
+                self._look()
             # `wait_for` would swallow a cancellation that meets a wake-up (python/cpython#86296).
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_INTERVAL_S):

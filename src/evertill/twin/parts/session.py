@@ -20,6 +20,8 @@ from psycopg.waiting import Wait, wait_async, wait_conn_async
 _GOOD: Final = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 # How often the driver looks whether it was told to stop; we cancel its task instead.
 _INTERVAL_S: Final = 60.0
+# Later than this, and it was this process that stood still.
+STOOD_STILL_AFTER_S: Final = 0.25
 
 Row = tuple[str | None, ...]
 
@@ -44,7 +46,7 @@ class Session:
             task = asyncio.create_task(self._ask(statement, parameters))
             self._asking = task
             try:
-                await asyncio.wait({task}, timeout=timeout_s)
+                await _wait(task, timeout_s)
             finally:
                 if not task.done():
                     task.cancel()
@@ -90,6 +92,20 @@ class Session:
             self._connection = pq.PGconn.connect_start(self._conninfo.encode())
             await wait_conn_async(_connect(self._connection), _INTERVAL_S)
         return self._connection
+
+
+async def _wait(task: asyncio.Task[list[Row]], timeout_s: float) -> None:
+    """Wait for an answer, and not count the time for which nobody here looked for one.
+
+    On a machine that is busy this process may stand still for seconds. The answer is in the socket
+    then, and a server that gave it in time must not be taken for dead.
+    """
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    await asyncio.wait({task}, timeout=timeout_s)
+    late_s = loop.time() - began_s - timeout_s
+    if not task.done() and late_s > STOOD_STILL_AFTER_S:
+        await asyncio.wait({task}, timeout=min(timeout_s, late_s))
 
 
 def _connect(connection: abc.PGconn) -> PQGenConn[None]:

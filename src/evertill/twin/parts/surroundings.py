@@ -48,21 +48,24 @@ class Around:
         keys_uri: Callable[[str], str],
         files: Mapping[str, Path],
         variables: Mapping[str, str],
+        clock: Callable[[str, str], Mapping[str, str]] = lambda _, __: {},
     ) -> None:
         """Know the AWS API by region, where a role's keys are, an image's files by their supply.
 
-        `variables` are for every task, such as how fast time goes here.
+        `variables` are for every task, such as how fast time goes here; `clock` gives those that
+        let the clock of one jump, by its region and its name.
         """
         self._endpoints: Final = dict(endpoints)
         self._keys_uri: Final = keys_uri
         self._files: Final = dict(files)
         self._variables: Final = dict(variables)
+        self._clock: Final = clock
 
     def environment(self, region: str, role: str, task: str) -> Mapping[str, str]:
         """Return where a task's keys and its region's AWS API are; no keys without a role."""
-        del task
         keys = {KEYS_VARIABLE: self._keys_uri(role)} if role else {}
-        return {**self._variables, ENDPOINT_VARIABLE: self._endpoints[region], **keys}
+        clock = self._clock(region, task)
+        return {**self._variables, ENDPOINT_VARIABLE: self._endpoints[region], **keys, **clock}
 
     async def secret(self, region: str, value_from: str) -> str:
         """Return what a secret, or one key of it, holds; raise SecretMissing."""

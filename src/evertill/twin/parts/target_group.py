@@ -98,6 +98,8 @@ class TargetGroup:
         self._removals: dict[Key, asyncio.Task[None]] = {}
         self._nodes: dict[str, Callable[[], None]] = {}
         self._told: dict[Key, State] = {}
+        # How many targets one of them stands for: more than one where tasks are capped.
+        self.stands_for: Callable[[], float] = lambda: 1.0
 
     def attach(self, node: str, wake: Callable[[], None]) -> None:
         """Let `node` serve this group: `wake` is called when the targets change."""

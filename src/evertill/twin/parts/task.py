@@ -129,6 +129,11 @@ class Task:
         """Return how each container ended, None for one that runs or never did."""
         return {name: container.exit_code for name, container in self.containers.items()}
 
+    @property
+    def is_frozen(self) -> bool:
+        """Tell whether a fault has stopped it as it is."""
+        return any(container.is_frozen for container in self.containers.values())
+
     def start(self) -> None:
         """Begin; what comes of it is in the status."""
         self._life = asyncio.create_task(self._live())

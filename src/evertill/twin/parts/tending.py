@@ -130,6 +130,9 @@ class Tending:
     async def _look_at_writer(self) -> None:
         cluster = self._cluster
         reason = await self._what_is_wrong()
+        if cluster.is_full:
+            # As with RDS's `storage-full`: a failover gives no room, and undoing it all will.
+            return
         if not reason:
             self._failures = 0
             return
@@ -177,6 +180,8 @@ class Tending:
         """Look at a standby; bring it back when it is away, frozen or cannot follow."""
         cluster = self._cluster
         if cluster.is_held(instance.place) or cluster.rejoining.is_under_way(instance):
+            return
+        if instance.disk.is_full:
             return
         look = self.look_of(instance)
         if not instance.is_running:

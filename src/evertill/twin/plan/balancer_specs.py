@@ -11,6 +11,7 @@ from typing import Final, Literal
 import msgspec
 
 from evertill.assembly import Value
+from evertill.twin.plan.firewalls import RateLimit
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 CHECK_INTERVAL_S: Final = 30.0
@@ -153,6 +154,7 @@ class BalancerSpec(msgspec.Struct, frozen=True, kw_only=True):
     drops_invalid_headers: bool = False
     speaks_http2: bool = True
     forwarded_for: Literal["append", "preserve", "remove"] = "append"
+    limits: tuple[RateLimit, ...] = ()
 
     def groups(self) -> tuple[str, ...]:
         """Return the ARNs of the target groups that any listener sends to, each once."""

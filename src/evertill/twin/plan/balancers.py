@@ -25,6 +25,7 @@ from evertill.twin.plan.balancer_specs import (
     TargetGroupSpec,
 )
 from evertill.twin.plan.bindings import Bindings
+from evertill.twin.plan.firewalls import limits_of
 from evertill.twin.plan.identity import physical_name
 from evertill.twin.plan.listeners import TARGET_GROUP, actions_of, rule_of
 from evertill.twin.plan.places import Places
@@ -126,6 +127,7 @@ def _balancer(
         drops_invalid_headers=_is_on(settings, "routing.http.drop_invalid_header_fields.enabled"),
         speaks_http2=settings.get("routing.http2.enabled", "true") == "true",
         forwarded_for=_one_of(resource, forwarded_for, ("append", "preserve", "remove")),
+        limits=limits_of(model, resource),
     )
 
 

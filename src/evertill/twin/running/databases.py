@@ -23,6 +23,7 @@ from evertill.twin.parts.global_cluster import GlobalCluster
 from evertill.twin.parts.snapshots import Snapshots
 from evertill.twin.plan.bindings import ACCOUNT
 from evertill.twin.plan.database_gates import WRITER
+from evertill.twin.plan.database_specs import ClusterSpec
 from evertill.twin.running.ground import Ground
 
 FOLDER: Final = "databases"
@@ -49,6 +50,7 @@ class Databases:
             programs=ground.programs,
             secrets=ground.passwords,
             resolve=self._resolve,
+            disk_mb=ground.disk_mb,
         )
         self.clusters: Final = {
             spec.name: Cluster(spec, world, folder / spec.name.replace("/", "-"))
@@ -96,13 +98,20 @@ class Databases:
         does on AWS.
         """
         for spec in self._ground.plan.databases.clusters:
-            host = self._endpoints.get((self._primary(spec.name), WRITER))
-            if spec.master and spec.database and host:
-                password = quote(await self._resolve(spec.password), safe="")
-                address = f"{spec.master}:{password}@{host}:{spec.port}/{spec.database}"
-                authorities = self._ground.authorities.absolute()
-                return f"postgresql://{address}?sslmode=verify-full&sslrootcert={authorities}"
+            url = await self.login_url(spec, WRITER, at=self._primary(spec.name))
+            if url is not None:
+                return url
         return None
+
+    async def login_url(self, spec: ClusterSpec, role: str, at: str | None = None) -> str | None:
+        """Return a connection string for a cluster's owner, by an endpoint of it or of `at`."""
+        host = self._endpoints.get((at or spec.name, role))
+        if not (spec.master and spec.database and host):
+            return None
+        password = quote(await self._resolve(spec.password), safe="")
+        address = f"{spec.master}:{password}@{host}:{spec.port}/{spec.database}"
+        authorities = self._ground.authorities.absolute()
+        return f"postgresql://{address}?sslmode=verify-full&sslrootcert={authorities}"
 
     def _primary(self, name: str) -> str:
         """Return which cluster writes for a cluster: another region's after a switchover."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from evertill.twin.metrics import MetricStore
 from evertill.twin.parts import database_programs
 from evertill.twin.parts.authorities import Authority
 from evertill.twin.parts.aws_region import Common
+from evertill.twin.parts.clocks import Clocks
 from evertill.twin.parts.identities import Identities
 from evertill.twin.parts.mail import Mailbox
 from evertill.twin.parts.postgres import Secrets
@@ -29,19 +31,36 @@ from evertill.twin.processes import Processes
 RECORD: Final = "processes.jsonl"
 EVENTS: Final = "events.jsonl"
 MAIL: Final = "mail"
+CLOCKS: Final = "clocks"
 PASSWORDS: Final = "passwords.json"
 AUTHORITIES: Final = "authorities.pem"
 IDENTITIES_PORT: Final = 4567
 PASSWORD_BYTES: Final = 24
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """What a twin is prepared for from its start, because it costs something without need.
+
+    With `disk_mb` each database lies on a disk of that size in memory, which can be filled; with
+    `clock_faults` the clocks of tasks and databases can jump.
+    """
+
+    disk_mb: int = 0
+    clock_faults: bool = False
+
+
+NOTHING: Final = Wanted()
+
+
 class Ground:
     """The ground of a twin whose data is in `folder`."""
 
-    def __init__(self, plan: Plan, folder: Path, speed: float) -> None:
+    def __init__(self, plan: Plan, folder: Path, speed: float, wanted: Wanted = NOTHING) -> None:
         """Prepare; nothing is started. The folder is this twin's alone while it runs."""
         self.plan: Final = plan
         self.folder: Final = folder
+        self.disk_mb: Final = wanted.disk_mb
+        self.clocks: Final = Clocks(folder / CLOCKS, are_wanted=wanted.clock_faults)
         self.clock: Final = Clock(speed)
         self.links: Final = Links(plan.places.region_of_zones())
         self.events: Final = (folder / EVENTS).open("ab")
@@ -51,15 +70,17 @@ class Ground:
         self.mailbox: Final = Mailbox(folder / MAIL, self.clock, self.timeline)
         self.authority: Final = Authority()
         self.authorities: Final = self.authority.write(folder / AUTHORITIES)
-        self.programs: Final = database_programs.Programs.find(folder)
+        self.programs: Final = database_programs.Programs.find(folder)._replace(
+            clock=lambda name: self.clocks.environment(name.partition("/")[0], name)
+        )
         policies = policies_of(plan.model, plan.bindings)
         self.identities: Final = Identities(
             plan.addresses.shared(), IDENTITIES_PORT, policies.statements
         )
         self.passwords: Final = _passwords(folder / PASSWORDS)
 
-    def common(self) -> Common:
-        """Return what the AWS side of every region shares."""
+    def common(self, is_up: Callable[[str], bool]) -> Common:
+        """Return what the AWS side of every region shares; `is_up` tells of lost regions."""
         return Common(
             clock=self.clock,
             links=self.links,
@@ -69,6 +90,7 @@ class Ground:
             addresses=self.plan.addresses,
             folder=self.folder / "aws",
             mailbox=self.mailbox,
+            is_up=is_up,
         )
 
     def close(self) -> None:

@@ -12,8 +12,11 @@ from evertill.twin.api.autoscaling import ApplicationAutoScaling
 from evertill.twin.api.ecs import Ecs
 from evertill.twin.api.elbv2 import LoadBalancing
 from evertill.twin.api.handled import Handled
-from evertill.twin.api.messages import Endpoint
+from evertill.twin.api.messages import Endpoint, Request, Scope
+from evertill.twin.api.permissions import Permissions
+from evertill.twin.api.secret_names import arns_in
 from evertill.twin.api.server import ApiServer
+from evertill.twin.api.throttle import Throttle
 from evertill.twin.definitions import Definitions
 from evertill.twin.part import Part
 from evertill.twin.parts.aws_region import PORT, AwsRegion
@@ -51,6 +54,8 @@ class Region:
         plan = ground.plan
         self.name: Final = name
         self.aws: Final = aws
+        self.throttle: Final = Throttle()
+        self.zones: Final = plan.places.regions[name]
         self._ground: Final = ground
         self.groups: Final = {
             spec.arn: TargetGroup(spec, ground.clock, ground.timeline)
@@ -82,6 +87,8 @@ class Region:
             if spec.region == name
         ]
         by_name = {item.spec.name: item for item in self.services}
+        for service in self.services:
+            self._count_for_all(service)
         self.scalings: Final = [
             Scaling(
                 spec,
@@ -138,7 +145,23 @@ class Region:
             ),
             "elasticloadbalancing": Handled("elbv2", balancing),
         }
-        return self.aws.api({**handlers, **others})
+        identities = self._ground.identities
+        arns = arns_in(self.name, self.aws.plan.secrets)
+        permissions = Permissions(self.name, identities.role_of, identities.allows, arns)
+
+        async def guard(request: Request, scope: Scope) -> None:
+            # Who asks too often is turned down before anybody looks at what he may.
+            await self.throttle(request, scope)
+            await permissions(request, scope)
+
+        return self.aws.api({**handlers, **others}, guard)
+
+    def _count_for_all(self, service: Service) -> None:
+        """Let the targets of a service be counted for all tasks that they stand for."""
+        for attachment in service.spec.attachments:
+            group = self.groups.get(attachment.target_group)
+            if group is not None:
+                group.stands_for = lambda: service.stands_for
 
     def _rings(self, alarm: str) -> bool:
         try:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from evertill.twin.api.handled import Handled
 from evertill.twin.api.route53 import Dns
+from evertill.twin.api.server import ApiServer
 from evertill.twin.errors import TwinError
 from evertill.twin.part import Part
 from evertill.twin.parts.aws_region import AwsGlobal, AwsRegion
@@ -35,6 +36,7 @@ from evertill.twin.plan.regional import region_plan, strong_tables
 from evertill.twin.plan.services import LooseTask
 from evertill.twin.running.databases import Databases
 from evertill.twin.running.ground import Ground
+from evertill.twin.running.outages import Outages
 from evertill.twin.running.region import Region, api_url
 
 # ACM's certificates are valid for 13 months and are renewed long before; these begin with a run.
@@ -63,21 +65,25 @@ class Twin:
         self.endpoints: Final = {region: api_url(ground, region) for region in plan.places.regions}
         scale = {SCALE_VARIABLE: str(ground.clock.speed)} if ground.clock.speed != 1 else {}
         self.around: Final = Around(
-            self.endpoints, ground.identities.uri, {AUTHORITIES: ground.authorities}, scale
+            self.endpoints,
+            ground.identities.uri,
+            {AUTHORITIES: ground.authorities},
+            scale,
+            ground.clocks.environment,
         )
         self._programs: Final = Programs(ground.folder / "programs")
         self._checks: Final = Checks(ground.processes, ground.folder)
         self.databases: Final = Databases(ground, self.around.secret)
         self._detours: Final = Detours(ground.clock, ground.links, ground.timeline)
-        common = ground.common()
-        self._shared: Final = AwsGlobal(strong_tables(plan), common)
+        common = ground.common(lambda region: self.outages.is_up(region))  # noqa: PLW0108 - made below
+        self.shared: Final = AwsGlobal(strong_tables(plan), common)
         self.regions: Final = {
             name: self._region(
                 name,
                 AwsRegion(
                     region_plan(plan, name),
                     common,
-                    shared=self._shared,
+                    shared=self.shared,
                     variables=lambda role, name=name: self.around.environment(name, role, ""),  # type: ignore[misc] # bound now
                     days_left=lambda _: CERTIFICATE_DAYS - ground.clock.now_s() / DAY_S,
                 ),
@@ -85,7 +91,18 @@ class Twin:
             for name in plan.places.regions
         }
         self._dns()
+        self._dns_control: list[Dns] = []
         self.apis: Final = {name: self._api(region) for name, region in self.regions.items()}
+        self.outages: Final = Outages(
+            self.regions,
+            self.databases.clusters.values(),
+            ground.links,
+            self.apis,
+            self._dns_control,
+        )
+        # Told by whoever runs it: where it is controlled, and the key of a demonstration.
+        self.control_url = ""
+        self.key: str | None = None
         self._started: list[Part] = []
 
     async def start(self, say: Say) -> None:
@@ -98,15 +115,17 @@ class Twin:
 
     async def stop(self) -> None:
         """Stop everything, the last first; alarms before what they watch, which only ends."""
+        self.outages.thaw_tasks()
         alarms = {id(region.aws.alarms) for region in self.regions.values()}
         self._started.sort(key=lambda part: id(part) in alarms)
         while self._started:
             part = self._started.pop()
             with contextlib.suppress(Exception):
                 await part.stop()
-        for relay in (self._shared.relay, *(region.aws.relay for region in self.regions.values())):
+        for relay in (self.shared.relay, *(region.aws.relay for region in self.regions.values())):
             await relay.close()
         await self._checks.stop()
+        self.outages.close()
         await self.ground.processes.end_all()
         self.ground.close()
 
@@ -116,10 +135,11 @@ class Twin:
 
     async def _start(self, say: Say) -> None:
         plan = self.ground.plan
+        await self.ground.clocks.prepare()
         say("Starting the AWS API of each region.")
         self._programs.prepare(plan.images())
         regions = self.regions.values()
-        await self._in_order([self.ground.identities, self._detours, *self._shared.parts])
+        await self._in_order([self.ground.identities, self._detours, *self.shared.parts])
         await asyncio.gather(*(self._in_order(region.aws.parts) for region in regions))
         for region in regions:
             region.aws.copy_to([item.aws for item in regions])
@@ -183,6 +203,7 @@ class Twin:
         ground, plan = self.ground, self.ground.plan
         regions = self.regions.values()
         names = BalancerNames([item for region in regions for item in region.balancers])
+        self.names = names
         self.zones = HostedZones(
             plan.dns.zones,
             is_passing=lambda check: self.checker.is_passing(check),  # noqa: PLW0108 - made below
@@ -218,8 +239,9 @@ class Twin:
     def _names(self) -> list[Part]:
         return [self.server, self.checker, *([self.door] if self.door is not None else [])]
 
-    def _api(self, region: Region) -> Part:
+    def _api(self, region: Region) -> ApiServer:
         dns = Dns(self.zones, self.checker, self.ground.clock.moment)
+        self._dns_control.append(dns)
         return region.api(
             {"rds": self.databases.api(region.name), "route53": Handled("route53", dns)}
         )
