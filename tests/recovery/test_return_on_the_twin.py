@@ -26,7 +26,6 @@ from tests.recovery.test_on_the_twin import (
     STANDBY,
     Operator,
     is_ready,
-    lose,
     pytestmark,
     until,
 )
@@ -35,7 +34,7 @@ from tests.support.databases import make_folder
 
 from evertill.quickstart import demo
 from evertill.quickstart.state import State
-from evertill.twin.links import OPEN, Links, Way
+from evertill.twin.links import OPEN, Way
 from evertill.twin.parts.postgres import Instance
 from evertill.twin.parts.small_disk import SmallDisk
 from evertill.twin.running.session import running
@@ -70,22 +69,6 @@ async def pay(operator: Operator, region: str, key: str = "", amount: int = 1099
     return found
 
 
-async def give_back(twin: Twin, region: str) -> None:
-    """Undo `lose`."""
-    for way in ((region, Links.ANY), (Links.ANY, region)):
-        twin.ground.links.set(*way, OPEN)
-    await twin.apis[region].start()
-    zones = twin.ground.plan.places.regions[region]
-    for cluster in twin.databases.clusters.values():
-        if cluster.spec.region == region:
-            cluster.release(*(item.zone for item in (*cluster.spec.instances, *cluster.spec.logs)))
-    for zone in zones:
-        for service in twin.regions[region].services:
-            service.restore_zone(zone)
-        for balancer in twin.regions[region].balancers:
-            await balancer.node(zone).revive()
-
-
 @asynccontextmanager
 async def restored(twin: Twin, folder: Path) -> AsyncIterator[str]:
     """Restore the copy of the old volume beside; give its URL."""
@@ -118,13 +101,19 @@ async def restored(twin: Twin, folder: Path) -> AsyncIterator[str]:
 
 
 def database_of(twin: Twin) -> str:
-    return next(iter(twin.databases.clusters.values())).spec.database or "payments"
+    return next(
+        cluster.spec.database
+        for cluster in twin.databases.clusters.values()
+        if cluster.spec.database
+    )
 
 
 async def payments_of(twin: Twin) -> set[str]:
-    url = await twin.databases.owner_url()
-    assert url is not None
-    connection = await psycopg.AsyncConnection.connect(url)
+    """Ask the server that writes; a region's API may be lost, and its secrets with it."""
+    (group,) = twin.databases.groups.values()
+    assert group.primary.writer is not None
+    login = group.primary.writer.login(database_of(twin))
+    connection = await psycopg.AsyncConnection.connect(login)
     async with connection:
         rows = await connection.execute("SELECT payment_id FROM evertill.payments")
         return {f"pay_{row[0].hex}" for row in await rows.fetchall()}
@@ -140,7 +129,7 @@ async def a_region_that_is_lost_with_payments(operator: Operator) -> list[str]:
         twin.ground.links.set(*way, Way(is_cut=True))
     keys = [uuid4().hex for _ in range(LOST)]
     lost = [(await pay(operator, ACTIVE, key))["id"] for key in keys]
-    await lose(twin, ACTIVE)
+    await twin.outages.lose_region(ACTIVE)
     for way in ((ACTIVE, STANDBY), (STANDBY, ACTIVE)):
         twin.ground.links.set(*way, OPEN)
     arguments = ("run", "failover", "--to", STANDBY, "--confirm=lose up to 1000 payments")
@@ -153,7 +142,7 @@ async def a_region_that_is_lost_with_payments(operator: Operator) -> list[str]:
 
 
 async def its_return_as_a_standby(operator: Operator) -> None:
-    await give_back(operator.twin, ACTIVE)
+    await operator.twin.outages.restore_region(ACTIVE)
     status, output, said = await operator.types("failback", "--to", ACTIVE, "--only-rejoin")
     print(f"$ failback --only-rejoin\n{said}{output}")  # noqa: T201 - the runbook shows it
     assert 0 == status, said
