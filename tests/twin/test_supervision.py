@@ -67,8 +67,13 @@ class Command:
     def end(self, number: signal.Signals) -> int:
         """Send a signal to it, as a terminal would to all that is in the foreground."""
         os.killpg(self.process.pid, number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Return the exit status, with all that it said by then."""
         assert self.process.stdout is not None
-        self.said.extend(self.process.stdout)
+        with self.process.stdout as rest:
+            self.said.extend(rest)
         return self.process.wait(END_TIMEOUT_S)
 
 
@@ -142,9 +147,7 @@ def test_a_start_that_fails_half_way_is_undone(folder: Path) -> None:
     command.until(HALF_WAY)
     members = command.members()
     assert members
-    assert command.process.stdout is not None
-    command.said.extend(command.process.stdout)
-    assert 0 != command.process.wait(END_TIMEOUT_S)
+    assert 0 != command.ended()
     assert not alive(members)
     assert not (folder / RECORD).exists()
 
