@@ -111,7 +111,7 @@ def outage(stories: Iterable[Story], fault_s: float | None, until_s: float) -> O
 
 
 def is_bad(attempt: Attempt) -> bool:
-    """Tell whether a try did not get what a platform in good health gives: a quick and clear answer.
+    """Tell whether a try did not get what a healthy platform gives: a quick and clear answer.
 
     Where a service waits for its database nothing fails, and yet nobody is paid.
     """
