@@ -15,6 +15,7 @@ from urllib.parse import quote
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as Unreachable
 
 from evertill.drill.errors import FaultRefused
 
@@ -23,7 +24,7 @@ READ_TIMEOUT_S: Final = 10
 ATTEMPTS_MAX: Final = 3
 POLL_S: Final = 0.5
 # What goes wrong when a region is away; whoever looks then sees one region less.
-SILENT: Final = (ClientError, HTTPClientError)
+SILENT: Final = (ClientError, HTTPClientError, Unreachable)
 DEPLOYMENTS: Final = ("rolling", "bad")
 # A command that no image has: the task cannot start, as with a release that is broken.
 BROKEN_COMMAND: Final = ["evertill", "serve", "--no-such-option"]

@@ -20,6 +20,8 @@ AVAILABLE_WITHIN_S: Final = 10.0
 # Back to normal is a second in which so large a share of all tries succeeds, and all seconds after.
 NORMAL_SHARE: Final = 0.99
 BUCKET_S: Final = 1.0
+# An answer that takes longer is no sign of health, even if it says yes.
+SLOW_AFTER_S: Final = 1.0
 MS_PER_S: Final = 1_000.0
 MEDIAN: Final = 0.5
 TAIL: Final = 0.99
@@ -28,7 +30,8 @@ TAIL: Final = 0.99
 class Outage(msgspec.Struct, frozen=True):
     """What a fault did to one kind of client; times count from the fault.
 
-    `first_success_s` ends the longest time without a success, and is 0 when no try failed.
+    `first_success_s` ends the longest time without a success, and is 0 when no try failed or was
+    slow.
     """
 
     first_failure_s: float = 0.0
@@ -108,9 +111,12 @@ def outage(stories: Iterable[Story], fault_s: float | None, until_s: float) -> O
 
 
 def is_bad(attempt: Attempt) -> bool:
-    """Tell whether a try did not get what a platform in good health gives: yes, or a clear no."""
+    """Tell whether a try did not get what a healthy platform gives: a quick and clear answer.
+
+    Where a service waits for its database nothing fails, and yet nobody is paid.
+    """
     end = attempt.ended
-    if end is None or end.outcome == UNKNOWN:
+    if end is None or end.outcome == UNKNOWN or end.took_s > SLOW_AFTER_S:
         return True
     return end.outcome != OK and not _is_clear(end)
 

@@ -22,7 +22,7 @@ from evertill.drill.ground import Ground
 
 KEY_VARIABLE: Final = "EVERTILL_RECOVERY_API_KEY"
 SPEED_VARIABLE: Final = "EVERTILL_TIME_SCALE"
-JOURNALS: Final = "*/journal.jsonl"
+JOURNALS: Final = "*/*.journal.ndjson"
 REPORTS: Final = "*/report.json"
 PLAN: Final = "plan"
 # What changes who writes, asks for a typed phrase and goes on where it was killed.
