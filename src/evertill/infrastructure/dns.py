@@ -15,10 +15,13 @@ record (https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-recor
 a CNAME has a TTL of its own. From the moment that the standby can write, clients follow after
 
       6 s   until every task's probe has noticed (service/health.py: every 1 s, 5 s at most)
-     30 s   until Route 53 has (3 checks, 10 s apart)
-     30 s   until resolvers ask again (the TTL)
+     20 s   until Route 53 has (2 checks, 10 s apart)
+     10 s   until resolvers ask again (the TTL)
     -----
-     66 s   of an objective that the failover itself, some minutes, has most of.
+     36 s   of an objective that the failover itself, some minutes, has most of.
+
+Two checks are enough: a region that seems unready by mistake moves nobody, because the other one is
+unready too.
 
 Clients that keep connections open do not ask; a fenced writer answers them 503 with Retry-After.
 All records find their zone by its name, because its id exists only after the first deployment.
@@ -43,8 +46,8 @@ from evertill.infrastructure.settings import Settings
 
 READY_PATH: Final = "/ready"
 CHECK_INTERVAL_S: Final = 10
-UNHEALTHY_AFTER: Final = 3
-FRONT_TTL_S: Final = 30
+UNHEALTHY_AFTER: Final = 2
+FRONT_TTL_S: Final = 10
 SPACE: Final = "AWS/Route53"
 
 
