@@ -171,6 +171,8 @@ def test_a_frozen_task_is_found_out_and_replaced(twin: RunningTwin) -> None:
     until(
         lambda: task not in {item["id"] for item in twin.region("us-east-2")["tasks"]},
         "its replacement",
+        # It does not end when it is asked to, and is killed only after its stop timeout.
+        deadline_s=150,
     )
 
 

@@ -17,7 +17,7 @@ from tests.support.running_twin import RunningTwin, until
 from tests.support.small_twin import small_twin
 
 pytestmark = pytest.mark.timeout(180)
-NEEDS_DATABASE = re.compile("writer|reader|database|disk|connection")
+NEEDS_DATABASE = re.compile("writer|reader|database|disk|connection|witness")
 HERE, THERE = "us-east-1", "us-east-2"
 
 
