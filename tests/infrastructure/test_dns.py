@@ -61,7 +61,7 @@ def test_clients_follow_within_the_time_that_is_promised(assembly: Assembly) -> 
     )
     ttl_s = max(int(record["TTL"]) for record in records(assembly).values())
     # The sum in infrastructure/dns.py.
-    assert 66 == PROBE_INTERVAL_S + STALE_AFTER_S + noticed_s + ttl_s
+    assert 36 == PROBE_INTERVAL_S + STALE_AFTER_S + noticed_s + ttl_s
 
 
 def test_the_records_in_front_have_the_name_that_is_told_and_certified(assembly: Assembly) -> None:
