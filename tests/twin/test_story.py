@@ -138,8 +138,17 @@ def ringing(twin: RunningTwin) -> set[str]:
 
 
 def rang(twin: RunningTwin, since: int) -> set[str]:
-    """Return the alarms that went on since an event."""
-    return {
+    """Return the alarms that went on since an event and tell somebody.
+
+    Those that tell nobody are what others are made of, such as which region writes.
+    """
+    telling = {
+        f"{name} {alarm['name']}"
+        for name, region in twin.status()["regions"].items()
+        for alarm in region["alarms"]
+        if alarm["notifies"]
+    }
+    return telling & {
         f"{event.region} {event.part.rpartition('/')[2]}"
         for event in twin.twin.ground.timeline.kept(since)
         if event.kind == "alarm.changed" and event.fields["new"] == "ALARM"

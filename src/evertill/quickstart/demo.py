@@ -27,7 +27,7 @@ TERMS: Final = MerchantTerms(
 FRESH_PART_BYTES: Final = 4
 
 
-class Demo(msgspec.Struct, frozen=True):
+class Demo(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the demonstration is, the key to it, and who vouches for it if nobody public does."""
 
     url: str
