@@ -12,20 +12,13 @@ import psutil
 import pytest
 from click.testing import CliRunner
 from tests.support.running_twin import RunningTwin, until
-from tests.support.small_twin import REGIONS, small_twin
+from tests.support.small_twin import REGIONS
 
 from evertill.commands.twin import twin_command
 from evertill.domain.errors import EvertillError
 
 pytestmark = pytest.mark.timeout(180)
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTwin]:
-    with small_twin(tmp_path_factory.mktemp("assembly") / "cdk.out") as running:
-        running.until_steady()
-        yield running
 
 
 @pytest.fixture(autouse=True)

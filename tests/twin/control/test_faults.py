@@ -14,18 +14,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from tests.support.running_twin import RunningTwin, until
-from tests.support.small_twin import small_twin
 
 pytestmark = pytest.mark.timeout(180)
 NEEDS_DATABASE = re.compile("writer|reader|database|disk|connection|witness")
 HERE, THERE = "us-east-1", "us-east-2"
-
-
-@pytest.fixture(scope="module")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningTwin]:
-    with small_twin(tmp_path_factory.mktemp("assembly") / "cdk.out") as running:
-        running.until_steady()
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import ClassVar
 
-from evertill.twin.faults.fault import Fault, Undo, Values, nothing
+from evertill.twin.faults.fault import Fault, Undo, Values, frozen, nothing
 from evertill.twin.parts.balancer_node import Node
 from evertill.twin.parts.function import Function
 from evertill.twin.running.twin import Twin
@@ -64,15 +64,7 @@ class FreezeBalancerNode(Fault, frozen=True):
 
     async def apply(self, twin: Twin) -> Undo:
         """Freeze it."""
-        nodes = _nodes(twin, zone=self.zone)
-        for node in nodes:
-            node.freeze()
-
-        async def thaw() -> None:
-            for node in nodes:
-                node.thaw()
-
-        return thaw
+        return frozen(_nodes(twin, zone=self.zone))
 
 
 class KillBalancer(Fault, frozen=True):
@@ -150,10 +142,4 @@ class FreezeFunction(Fault, frozen=True):
 
     async def apply(self, twin: Twin) -> Undo:
         """Freeze them; undo thaws those that are still there."""
-        function = _function(twin, self.region, self.function)
-        function.freeze()
-
-        async def thaw() -> None:
-            function.thaw()
-
-        return thaw
+        return frozen([_function(twin, self.region, self.function)])

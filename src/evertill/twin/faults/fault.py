@@ -6,12 +6,13 @@ parameters, so that the API, the command line and the console need no other desc
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 import msgspec
 
 from evertill.twin.errors import TwinError
+from evertill.twin.running.outages import Freezable
 from evertill.twin.running.twin import Twin
 
 Values = dict[str, str | float | bool]
@@ -63,6 +64,18 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def nothing() -> None:
     """Undo a fault that has passed."""
+
+
+def frozen(found: Sequence[Freezable]) -> Undo:
+    """Stop things as they are; return what thaws those that were not replaced meanwhile."""
+    for item in found:
+        item.freeze()
+
+    async def thaw() -> None:
+        for item in found:
+            item.thaw()
+
+    return thaw
 
 
 def regions(twin: Twin) -> list[Values]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import ClassVar
 
-from evertill.twin.faults.fault import AlreadySet, Fault, Undo, Values, regions, zones
+from evertill.twin.faults.fault import AlreadySet, Fault, Undo, Values, frozen, regions, zones
 from evertill.twin.running.twin import Twin
 
 
@@ -45,15 +45,7 @@ class FreezeZone(Fault, frozen=True):
 
     async def apply(self, twin: Twin) -> Undo:
         """Freeze it; undo thaws what was not replaced meanwhile."""
-        frozen = twin.outages.running_in([self.zone])
-        for item in frozen:
-            item.freeze()
-
-        async def thaw() -> None:
-            for item in frozen:
-                item.thaw()
-
-        return thaw
+        return frozen(twin.outages.running_in([self.zone]))
 
 
 class LoseRegion(Fault, frozen=True):

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import ClassVar, Final
 
-from evertill.twin.faults.fault import Fault, TargetUnknown, Undo, Values, nothing, regions, zones
+from evertill.twin.faults.fault import (
+    Fault,
+    TargetUnknown,
+    Undo,
+    Values,
+    frozen,
+    nothing,
+    regions,
+    zones,
+)
 from evertill.twin.faults.network import DelayMs
 from evertill.twin.links import OPEN, Links, Way
 from evertill.twin.parts.task import RUNNING, Task
@@ -78,7 +87,7 @@ class FreezeTask(Fault, frozen=True):
 
     async def apply(self, twin: Twin) -> Undo:
         """Freeze it; undo thaws it, if it was not replaced meanwhile."""
-        return _frozen([chosen(twin, self.task, self.region)])
+        return frozen([chosen(twin, self.task, self.region)])
 
 
 class KillZoneTasks(Fault, frozen=True):
@@ -117,7 +126,7 @@ class FreezeZoneTasks(Fault, frozen=True):
 
     async def apply(self, twin: Twin) -> Undo:
         """Freeze them; undo thaws those that were not replaced meanwhile."""
-        return _frozen(_of_zone(twin, self.zone))
+        return frozen(_of_zone(twin, self.zone))
 
 
 class SlowTask(Fault, frozen=True):
@@ -150,14 +159,3 @@ class SlowTask(Fault, frozen=True):
 
 def _of_zone(twin: Twin, zone: str) -> list[Task]:
     return [task for task in tasks(twin) if task.zone == zone]
-
-
-def _frozen(found: Sequence[Task]) -> Undo:
-    for task in found:
-        task.freeze()
-
-    async def thaw() -> None:
-        for task in found:
-            task.thaw()
-
-    return thaw
