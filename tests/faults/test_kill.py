@@ -208,7 +208,10 @@ def test_a_batch_of_the_last_moment_is_there_whole_or_not_at_all(
     again: dict[int, Json] = {}
 
     def all_are_taken() -> bool:
-        again.update(_acknowledged(send()))
+        answer = send()
+        again.update(_acknowledged(answer))
+        refused = {r["status"]: r for r in answer.json().get("results", ()) if r["status"] != 201}
+        assert not {400, 422} & set(refused), refused
         return len(again) == len(items)
 
     wait_until(all_are_taken, START_TIMEOUT_S)

@@ -20,6 +20,7 @@ import psycopg
 from psycopg import sql
 from tests.support.history import is_path
 from tests.support.postgres import Database, Server
+from tests.support.service import new_source
 
 from evertill.domain import ids, moves
 from evertill.domain.idempotency import body_digest, scope_digest
@@ -74,7 +75,7 @@ class Side:
     def take(self, merchant: Merchant, amount: int = 1000, key: str = "", **fields: Any) -> str:
         """Take a payment as the service does, and return its id; a key again replays."""
         capture = fields.pop("capture", True)
-        source = fields.pop("source", f"tok_{secrets.token_hex(8)}")
+        source = fields.pop("source", new_source())
         attempt = Attempt(amount, fields.pop("currency", "USD"), source, fields.pop("ref", None))
         key = key or secrets.token_hex(8)
         submission = Submission(

@@ -25,7 +25,7 @@ from evertill.service.auth import Authenticator
 from evertill.service.authority import keeper
 from evertill.service.exchange import Exchange, Response
 from evertill.service.health import Probe
-from evertill.service.http import Server
+from evertill.service.http import CONNECTIONS_MAX, Server
 from evertill.service.jobs import (
     run_expiry,
     run_folding,
@@ -46,7 +46,8 @@ from evertill.storage.committer import Committer
 from evertill.storage.database import pool
 from evertill.storage.sources import Pool, Sources
 
-TASKS_MAX: Final = 512
+# As many as there are connections: those of a process that knows no key yet all wait for theirs.
+TASKS_MAX: Final = CONNECTIONS_MAX
 DRAIN_TIMEOUT_S: Final = 10.0
 GAUGE_INTERVAL_S: Final = 1.0
 
